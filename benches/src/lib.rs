@@ -1,0 +1,1 @@
+//! Workloads, hand-written baselines and measurements.

@@ -1,0 +1,4 @@
+//! The Anabranch language: syntax, checks, rule IR, plans and code generation.
+
+pub mod diag;
+pub mod ir;

@@ -1,0 +1,1 @@
+//! Protocols written in Anabranch: two-phase commit, MultiPaxos.

@@ -1,0 +1,36 @@
+//! Identities: requests, and ids drawn by `unique()`.
+
+use std::fmt;
+
+/// A request's identity: the client's session and its number in it. Unique, and determines the arguments.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Req {
+    /// A random number that the client drew.
+    pub session: u64,
+    /// Position in the session, from 1.
+    pub number: u64,
+}
+
+impl fmt::Debug for Req {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "req {:x}.{}", self.session, self.number)
+    }
+}
+
+/// An id drawn by `unique()`; never drawn twice, also not by different nodes or after a crash.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Id {
+    /// Routing value, inherited from the event that drew it, so that an id belongs to the partition that
+    /// drew it, also after rescaling.
+    pub route: u32,
+    /// Dense number of the node that drew it.
+    pub node: u32,
+    /// Incarnation of the node in the upper 24 bits, counter in the lower 40.
+    pub serial: u64,
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}.{:x}", self.node, self.serial)
+    }
+}

@@ -1,0 +1,1 @@
+//! Distributed protocols as dataflow rules: the protocol! macro and its TCP runtime.

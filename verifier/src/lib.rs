@@ -1,0 +1,1 @@
+//! Reference interpreter, plan executor and random campaigns for Anabranch.
