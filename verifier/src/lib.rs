@@ -1,1 +1,4 @@
 //! Reference interpreter, plan executor and random campaigns for Anabranch.
+
+pub mod draw;
+pub mod engine;

@@ -1,0 +1,77 @@
+//! What a tick draws: `unique()`, `random()`, and the order behind `choose` and `index()`.
+//!
+//! These are definitions rather than algorithms, so interpreter and executor share them; generated code must
+//! arrive at the same numbers.
+
+use anabranch_core::data::StableHasher;
+use anabranch_core::id::Id;
+use anabranch_core::value::Value;
+use anabranch_dsl::ir::LeafId;
+
+/// Feeds a value into a stable hasher, as `Data::stable_hash` does for its typed form.
+pub fn feed(value: &Value, hasher: &mut StableHasher) {
+    match value {
+        Value::Unit => {}
+        Value::Bool(b) => hasher.word(u64::from(*b)),
+        Value::Int(n) => hasher.int(*n),
+        Value::Str(s) => hasher.bytes(s.as_bytes()),
+        Value::Bytes(b) => hasher.bytes(b),
+        Value::Addr(_, instance) => hasher.word(u64::from(*instance)),
+        Value::Id(id) => {
+            [u64::from(id.route), u64::from(id.node), id.serial].into_iter().for_each(|w| hasher.word(w))
+        }
+        Value::Req(req) => [req.session, req.number].into_iter().for_each(|w| hasher.word(w)),
+        Value::Tuple(items) => items.iter().for_each(|v| feed(v, hasher)),
+        Value::Option(None) => hasher.word(0),
+        Value::Option(Some(v)) => {
+            hasher.word(1);
+            feed(v, hasher);
+        }
+        Value::List(items) => {
+            hasher.word(items.len() as u64);
+            items.iter().for_each(|v| feed(v, hasher));
+        }
+        Value::Variant(index, _, fields) => {
+            hasher.word(u64::from(*index));
+            fields.iter().for_each(|v| feed(v, hasher));
+        }
+    }
+}
+
+/// The stable hash of some values, from a seed.
+pub fn hash(values: &[Value], seed: u64) -> u64 {
+    let mut hasher = StableHasher::new(seed);
+    values.iter().for_each(|v| feed(v, &mut hasher));
+    hasher.finish()
+}
+
+/// `random()` at a hole of an expression, for one binding of the rule's named variables.
+pub fn random(seed: u64, leaf: LeafId, hole: usize, binding: &[Value]) -> u64 {
+    let mut hasher = StableHasher::new(seed);
+    hasher.word(u64::from(leaf.0));
+    hasher.word(hole as u64);
+    binding.iter().for_each(|v| feed(v, &mut hasher));
+    hasher.finish()
+}
+
+/// Who draws an id, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Minter {
+    /// Dense number of the node.
+    pub node: u32,
+    /// Its incarnation.
+    pub incarnation: u64,
+    /// The tick's number within the incarnation, from 0.
+    pub tick: u64,
+}
+
+/// `unique()` under `Ids::Hashed`: `key` is the first column of the driving event.
+pub fn unique(minter: Minter, leaf: LeafId, hole: usize, binding: &[Value], key: Option<&Value>) -> Id {
+    let mut hasher = StableHasher::new(minter.incarnation);
+    hasher.word(minter.tick);
+    hasher.word(u64::from(leaf.0));
+    hasher.word(hole as u64);
+    binding.iter().for_each(|v| feed(v, &mut hasher));
+    let route = key.map_or(0, |k| hash(std::slice::from_ref(k), 0) as u32);
+    Id { route, node: minter.node, serial: hasher.finish() }
+}
