@@ -4,5 +4,6 @@ pub mod data;
 pub mod id;
 pub mod machine;
 pub mod node;
+pub mod store;
 pub mod value;
 pub mod wire;
