@@ -591,8 +591,16 @@ impl Relation {
         use RelationKind::*;
         matches!(
             self.kind,
-            Start | Message | Request(_) | Event | Timer(_) | MachineFeed(_) | MachineDone(_) | MachineSave(_)
-                | MachineSaved(_) | MachineLoad(_)
+            Start
+                | Message
+                | Request(_)
+                | Event
+                | Timer(_)
+                | MachineFeed(_)
+                | MachineDone(_)
+                | MachineSave(_)
+                | MachineSaved(_)
+                | MachineLoad(_)
         )
     }
     /// Whether it is a table or variable.

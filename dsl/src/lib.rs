@@ -1,4 +1,5 @@
 //! The Anabranch language: syntax, checks, rule IR, plans and code generation.
 
 pub mod diag;
+pub mod fmt;
 pub mod ir;
