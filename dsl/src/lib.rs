@@ -3,3 +3,4 @@
 pub mod diag;
 pub mod fmt;
 pub mod ir;
+pub mod plan;
