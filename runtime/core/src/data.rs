@@ -1,4 +1,26 @@
 //! The `Data` trait: everything that may stand in a column.
+//!
+//! Implemented for `()`, `bool`, `u8` to `u128`, `i8` to `i128`, `String`, `Bytes`, [`Id`](crate::id::Id),
+//! [`Req`](crate::id::Req), `Duration` (in whole milliseconds), tuples up to eight, arrays, `Option`, `Vec`, `BTreeSet`,
+//! `BTreeMap`, and every [`Address`]; structs and enums derive it. Not for `usize` (its width depends on
+//! the machine), floats (no total order) and recursive types (a [`Schema`] is finite, and so is the depth
+//! of decoding).
+
+mod address;
+mod compound;
+mod dynamic;
+pub mod laws;
+mod prims;
+mod schema;
+mod stable;
+mod text;
+
+pub use address::Address;
+pub use anabranch_derive::Data;
+pub use dynamic::Mismatch;
+pub use schema::Schema;
+pub use stable::StableHasher;
+pub use text::TextError;
 
 use crate::value::Value;
 use crate::wire::{Reader, WireError};
@@ -6,9 +28,12 @@ use std::hash::Hash;
 
 /// A column type. Derived with `#[derive(Data)]` for structs and enums.
 ///
-/// Obligations (checked by `data::laws` in tests, which a user may call for own types):
-/// `decode(encode(x)) == x`; `from_value(to_value(x)) == Some(x)`; `to_value` keeps order and equality;
-/// `stable_hash` depends only on `to_value(x)` and is the same on every machine and version.
+/// Obligations (checked by [`laws::check`] in tests, which a user may call for own types):
+/// - `decode(encode(x)) == x`, and an encoding takes at least one byte: the memory that decoding may take
+///   is bounded by its input's length;
+/// - `from_value(to_value(x)) == Some(x)`; `to_value` keeps order and equality;
+/// - `stable_hash` depends only on `to_value(x)`, as [`Value::stable_hash`] does, and is the same on every
+///   machine and version.
 pub trait Data: Clone + Eq + Ord + Hash + std::fmt::Debug + Send + 'static {
     /// Appends the wire form.
     fn encode(&self, out: &mut Vec<u8>);
@@ -23,84 +48,17 @@ pub trait Data: Clone + Eq + Ord + Hash + std::fmt::Debug + Send + 'static {
     /// Feeds a hasher whose result decides routing, `choose`, `index()` and `random()`. Integers of all
     /// widths hash alike, so that it agrees with [`Value`]'s.
     fn stable_hash(&self, hasher: &mut StableHasher);
-}
-
-/// The shape of a type, enough to parse, print, encode and decode its values without the type.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Schema {
-    /// `()`.
-    Unit,
-    /// `bool`.
-    Bool,
-    /// An integer.
-    Int {
-        /// Whether it has a sign.
-        signed: bool,
-        /// Its width.
-        bits: u8,
-    },
-    /// `String`.
-    Str,
-    /// `Bytes`.
-    Bytes,
-    /// An address of a role (index in the protocol).
-    Addr(u16),
-    /// `Id`.
-    Id,
-    /// `Req`.
-    Req,
-    /// A tuple.
-    Tuple(Vec<Schema>),
-    /// `Option`.
-    Option(Box<Schema>),
-    /// `Vec`.
-    List(Box<Schema>),
-    /// A struct: name and fields.
-    Struct(String, Vec<(String, Schema)>),
-    /// An enum: name and variants with their fields.
-    Enum(String, Vec<(String, Vec<(String, Schema)>)>),
-}
-
-/// A hash function that never changes: the same on all machines and in all versions.
-#[derive(Clone, Debug)]
-pub struct StableHasher {
-    state: u64,
-}
-
-impl StableHasher {
-    /// A hasher that starts from a seed.
-    pub fn new(seed: u64) -> StableHasher {
-        StableHasher { state: seed ^ 0x9e37_79b9_7f4a_7c15 }
+    /// What `role.of(..)` and partitions take the remainder of: the low half of the stable hash with seed 0,
+    /// except that an [`Id`](crate::id::Id) carries its own.
+    fn route(&self) -> u32 {
+        let mut hasher = StableHasher::new(0);
+        self.stable_hash(&mut hasher);
+        hasher.finish() as u32
     }
-    /// Feeds one word.
-    pub fn word(&mut self, word: u64) {
-        self.state = mix(self.state ^ mix(word));
+    /// Reads a value that must take the whole input.
+    fn decode_all(input: &[u8]) -> Result<Self, WireError> {
+        let mut reader = Reader::new(input);
+        let value = Self::decode(&mut reader)?;
+        if reader.is_empty() { Ok(value) } else { Err(WireError::Trailing) }
     }
-    /// Feeds bytes, with their length.
-    pub fn bytes(&mut self, bytes: &[u8]) {
-        self.word(bytes.len() as u64);
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.word(u64::from_le_bytes(word));
-        }
-    }
-    /// Feeds an integer of any width.
-    pub fn int(&mut self, n: i128) {
-        self.word(n as u64);
-        if n != i128::from(n as u64) {
-            self.word((n >> 64) as u64);
-        }
-    }
-    /// The result.
-    pub fn finish(&self) -> u64 {
-        mix(self.state)
-    }
-}
-
-/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014).
-fn mix(mut x: u64) -> u64 {
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }
