@@ -1,1 +1,9 @@
 //! Workloads, hand-written baselines and measurements.
+//!
+//! - [`measure`]: closed-loop load, latency, CPU time per operation, ratios; `anabranch bench` is made of it.
+//! - [`baseline`]: two-phase commit without the DSL.
+//!
+//! What takes longer than a test may is in the binaries; `docs/performance.md` shows their figures.
+
+pub mod baseline;
+pub mod measure;
