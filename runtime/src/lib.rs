@@ -2,3 +2,6 @@
 
 pub use anabranch_core as core;
 pub use anabranch_core::data::Data;
+
+pub mod deploy;
+mod transport;
