@@ -54,7 +54,7 @@ pub mod step;
 pub mod types;
 
 pub use pipeline::{
-    Access, Col, Emit, Hole, Op, PExpr, Pipeline, Slot, Source, Start, Tail, Variable, Version,
+    Access, Col, Emit, Hole, Op, PExpr, Pipeline, RustExpr, Slot, Source, Start, Tail, Variable, Version,
 };
 pub use step::{Fixpoint, FixpointDelta, RecursiveUnit, RolePlan, Standing, Step, Unit};
 pub use types::{

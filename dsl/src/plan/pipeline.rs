@@ -105,10 +105,10 @@ pub struct Access {
     pub rel: RelIx,
     /// Which version of it.
     pub version: Version,
-    /// The index, whose columns are exactly those with [`Col::Check`] (if none: a scan).
+    /// The index. Its columns all have [`Col::Check`] (if it has none: a scan).
     pub index: IndexIx,
-    /// What to do with each column. Order of evaluation: probe with all `Check`s, then bind `Bind`s and `Match`
-    /// from left to right, then compare `Same`s.
+    /// What to do with each column. Order of evaluation: probe with the `Check`s of the index's columns, then,
+    /// from left to right, compare other `Check`s and `Same`s, bind `Bind`s, match `Match`es.
     pub cols: Vec<Col>,
     /// Leave out the row that the pipeline started from (self-joins, and last or first matches of negated
     /// atoms; the start is a [`Source::Change`] of the same relation).
@@ -150,10 +150,24 @@ pub enum Col {
     Match(ir::NestedPattern, Vec<(Slot, bool)>),
 }
 
+/// An expression over slots.
+#[derive(Clone, Debug)]
+pub enum PExpr {
+    /// A variable.
+    Var(Slot),
+    /// Rust.
+    Rust(RustExpr),
+    /// In view rules, a look-up of this relation that an [`Op::Probe`] has carried out: `Some` of these slots
+    /// (a tuple if several).
+    Found(RelIx, Vec<Slot>),
+    /// In view rules, a look-up of this relation in the case without a row (an [`Op::Absent`] made sure): `None`.
+    Missing(RelIx),
+}
+
 /// A Rust expression over slots.
 #[derive(Clone, Debug)]
-pub struct PExpr {
-    /// The expression; its variables are slots by name ([`PExpr::vars`]).
+pub struct RustExpr {
+    /// The expression; its variables are slots by name ([`RustExpr::vars`]).
     pub expr: ir::Expr,
     /// By variable of [`ir::Expr::vars`]: its slot.
     pub vars: Vec<Slot>,
@@ -174,12 +188,9 @@ pub enum Hole {
         /// The key.
         key: Vec<PExpr>,
     },
-    /// A look-up in a view's rule, which an [`Op::Probe`] has made: `Some` of these slots (a tuple if several).
-    Found(RelIx, Vec<Slot>),
-    /// A look-up in a view's rule in the case that there is no row (an [`Op::Absent`] made sure): `None`.
-    Missing(RelIx),
-    /// The result of an aggregate (in [`AggregateSpec::head`](super::AggregateSpec::head)).
-    Result(Slot),
+    /// The value of a slot: a look-up that the pipeline has made (view rules), or the result of an aggregate
+    /// (in [`AggregateSpec::head`](super::AggregateSpec::head)).
+    Slot(Slot),
     /// `unique()`: one id per different value of `binding`; `route`'s stable hash is the routing value.
     Unique {
         /// All named variables of the body that stand before the expression.

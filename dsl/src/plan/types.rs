@@ -185,7 +185,8 @@ pub enum ViewStorage {
 /// `Emit::Contribute`: group values, arguments of each aggregate, and the binding for `index()`.
 /// A group exists while it has combinations. A group of an aggregated view that received contributions since
 /// its last release is dirty: at the release its old row (if it had one) is replaced by the new one (if it
-/// has one) where they differ.
+/// has one) where they differ. Arguments of aggregates are evaluated when contributed, look-ups in the head of an
+/// event when it is finished.
 #[derive(Clone, Debug)]
 pub struct AggregateSpec {
     /// The rule.
@@ -225,6 +226,8 @@ pub struct Index {
     pub columns: Vec<usize>,
     /// At most one row has given values of the columns.
     pub unique: bool,
+    /// The columns are all columns (or contain the key): a test of membership, which any index can answer.
+    pub membership: bool,
     /// Probed in version [`Old`](super::Version::Old) too: rows that vanished since *before* must be found by it.
     pub old: bool,
     /// Probed in version [`New`](super::Version::New) too: `news` must be found by it.
