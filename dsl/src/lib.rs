@@ -4,3 +4,4 @@ pub mod diag;
 pub mod fmt;
 pub mod ir;
 pub mod plan;
+pub mod print;
