@@ -1,0 +1,25 @@
+//! Vote counting: three votes per key, emit the key at the third, then forget it or keep it.
+//!
+//! The smallest thing that consensus protocols do all day, and thus the yardstick for the engine's cost per
+//! fact. Counted by hand ([`by_hand`]), by the compiled DSL ([`dsl`]), and by differential-dataflow
+//! (`differential`, a Cargo feature, since it takes a while to compile).
+
+pub mod by_hand;
+#[cfg(feature = "differential")]
+pub mod differential;
+pub mod stream;
+pub mod timing;
+
+/// A vote: which key, and who voted.
+pub type Vote = (u64, u32);
+
+/// How many votes a key needs.
+pub const NEEDED: usize = 3;
+
+/// Something that counts votes, tick by tick.
+pub trait Counter {
+    /// What it is called in reports.
+    fn name(&self) -> &'static str;
+    /// Takes a tick's votes and appends the keys that reached three in it.
+    fn tick(&mut self, votes: &[Vote], emitted: &mut Vec<u64>);
+}

@@ -1,0 +1,69 @@
+//! Timing within one thread, by its CPU time: what else runs on the machine then matters less.
+
+use super::{Counter, Vote};
+use rustix::time::{ClockId, clock_gettime};
+use std::time::Duration;
+
+/// CPU time of the calling thread.
+pub fn thread_cpu() -> Duration {
+    let t = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(t.tv_sec.unsigned_abs(), t.tv_nsec as u32)
+}
+
+/// What a series of ticks cost.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Cost {
+    /// Votes taken.
+    pub votes: u64,
+    /// Keys emitted.
+    pub emitted: u64,
+    /// CPU time.
+    pub cpu: Duration,
+}
+
+impl Cost {
+    /// Nanoseconds per vote.
+    pub fn ns_per_vote(&self) -> f64 {
+        self.cpu.as_nanos() as f64 / self.votes.max(1) as f64
+    }
+    /// Votes per second of CPU time.
+    pub fn rate(&self) -> f64 {
+        1e9 / self.ns_per_vote()
+    }
+}
+
+/// Runs votes through a counter in ticks.
+pub fn run(counter: &mut dyn Counter, votes: &[Vote], per_tick: usize) -> Cost {
+    let mut emitted = Vec::with_capacity(per_tick);
+    let mut cost = Cost { votes: votes.len() as u64, ..Cost::default() };
+    let before = thread_cpu();
+    for tick in votes.chunks(per_tick) {
+        counter.tick(tick, &mut emitted);
+        cost.emitted += emitted.len() as u64;
+        emitted.clear();
+    }
+    cost.cpu = thread_cpu() - before;
+    cost
+}
+
+/// The slowest ticks while a counter grows, by CPU time, slowest first. CPU time includes what the kernel does
+/// for the thread (page faults), but not waiting for a CPU.
+pub fn slowest_ticks(
+    counter: &mut dyn Counter,
+    votes: &[Vote],
+    per_tick: usize,
+    slowest: &mut Vec<Duration>,
+) {
+    let mut emitted = Vec::with_capacity(per_tick);
+    for tick in votes.chunks(per_tick) {
+        let before = thread_cpu();
+        counter.tick(tick, &mut emitted);
+        let took = thread_cpu() - before;
+        emitted.clear();
+        if slowest.len() < 5 || took > slowest[4] {
+            let at = slowest.partition_point(|t| *t > took);
+            slowest.insert(at, took);
+            slowest.truncate(5);
+        }
+    }
+}
