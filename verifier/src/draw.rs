@@ -8,40 +8,10 @@ use anabranch_core::id::Id;
 use anabranch_core::value::Value;
 use anabranch_dsl::ir::LeafId;
 
-/// Feeds a value into a stable hasher, as `Data::stable_hash` does for its typed form.
-pub fn feed(value: &Value, hasher: &mut StableHasher) {
-    match value {
-        Value::Unit => {}
-        Value::Bool(b) => hasher.word(u64::from(*b)),
-        Value::Int(n) => hasher.int(*n),
-        Value::Str(s) => hasher.bytes(s.as_bytes()),
-        Value::Bytes(b) => hasher.bytes(b),
-        Value::Addr(_, instance) => hasher.word(u64::from(*instance)),
-        Value::Id(id) => {
-            [u64::from(id.route), u64::from(id.node), id.serial].into_iter().for_each(|w| hasher.word(w))
-        }
-        Value::Req(req) => [req.session, req.number].into_iter().for_each(|w| hasher.word(w)),
-        Value::Tuple(items) => items.iter().for_each(|v| feed(v, hasher)),
-        Value::Option(None) => hasher.word(0),
-        Value::Option(Some(v)) => {
-            hasher.word(1);
-            feed(v, hasher);
-        }
-        Value::List(items) => {
-            hasher.word(items.len() as u64);
-            items.iter().for_each(|v| feed(v, hasher));
-        }
-        Value::Variant(index, _, fields) => {
-            hasher.word(u64::from(*index));
-            fields.iter().for_each(|v| feed(v, hasher));
-        }
-    }
-}
-
 /// The stable hash of some values, from a seed.
 pub fn hash(values: &[Value], seed: u64) -> u64 {
     let mut hasher = StableHasher::new(seed);
-    values.iter().for_each(|v| feed(v, &mut hasher));
+    values.iter().for_each(|v| v.stable_hash(&mut hasher));
     hasher.finish()
 }
 
@@ -50,7 +20,7 @@ pub fn random(seed: u64, leaf: LeafId, hole: usize, binding: &[Value]) -> u64 {
     let mut hasher = StableHasher::new(seed);
     hasher.word(u64::from(leaf.0));
     hasher.word(hole as u64);
-    binding.iter().for_each(|v| feed(v, &mut hasher));
+    binding.iter().for_each(|v| v.stable_hash(&mut hasher));
     hasher.finish()
 }
 
@@ -71,7 +41,7 @@ pub fn unique(minter: Minter, leaf: LeafId, hole: usize, binding: &[Value], key:
     hasher.word(minter.tick);
     hasher.word(u64::from(leaf.0));
     hasher.word(hole as u64);
-    binding.iter().for_each(|v| feed(v, &mut hasher));
+    binding.iter().for_each(|v| v.stable_hash(&mut hasher));
     let route = key.map_or(0, |k| hash(std::slice::from_ref(k), 0) as u32);
     Id { route, node: minter.node, serial: hasher.finish() }
 }

@@ -3,3 +3,4 @@
 pub mod draw;
 pub mod engine;
 pub mod eval;
+pub mod interp;
