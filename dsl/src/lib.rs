@@ -1,7 +1,12 @@
 //! The Anabranch language: syntax, checks, rule IR, plans and code generation.
 
+pub mod check;
 pub mod diag;
 pub mod fmt;
 pub mod ir;
 pub mod plan;
 pub mod print;
+pub mod resolve;
+pub mod syntax;
+
+pub use syntax::{Outcome, parse_file, parse_protocol, parse_str};

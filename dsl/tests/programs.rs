@@ -1,0 +1,29 @@
+//! The complete programs of the language's definition.
+
+use anabranch_dsl::{Outcome, parse_str};
+
+fn clean(text: &str) -> anabranch_dsl::ir::Protocol {
+    let Outcome { protocol, diagnostics } = parse_str(text);
+    for d in &diagnostics {
+        let s = d.primary.0.start();
+        println!("{}:{} {}: {} {:?}", s.line, s.column + 1, d.code, d.message, d.help);
+    }
+    assert!(diagnostics.is_empty(), "diagnostics above");
+    protocol.expect("a protocol without errors")
+}
+
+#[test]
+fn two_pc() {
+    let p = clean(include_str!("../testdata/two_pc.anabranch"));
+    assert_eq!(p.roles.len(), 2);
+}
+
+#[test]
+fn multi_paxos() {
+    let p = clean(include_str!("../testdata/multi_paxos.anabranch"));
+    assert_eq!(p.roles.len(), 3);
+    for r in &p.relations {
+        let cols: Vec<String> = r.columns.iter().map(|c| format!("{}: {}", c.name, c.ty.0)).collect();
+        println!("{}({}) {:?}", r.name, cols.join(", "), r.key);
+    }
+}
