@@ -11,7 +11,7 @@ use crate::engine::{Facts, Row};
 use anabranch_core::node::TickArgs;
 use anabranch_core::value::Value;
 use anabranch_dsl::ir::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The versions of state that are fixed during a tick.
 #[derive(Clone, Copy)]
@@ -81,9 +81,35 @@ pub fn rows_of(facts: &Facts, rel: RelId) -> &BTreeSet<Row> {
 }
 
 impl Program {
+    /// All combinations that satisfy a rule's body.
+    ///
+    /// If the prefix of an `on` block draws, it is an event of its own that all rules of the block see: its
+    /// bindings are a set then, and its expressions count as those of the block's first rule.
+    pub fn solve_rule<'p>(&'p self, rule: &'p Rule, world: &World<'_>, moment: Moment) -> Vec<Binding<'p>> {
+        let start = vec![Binding::default()];
+        match rule.on {
+            Some((_, n)) if draws(&rule.body[..n]) => {
+                let mut found = self.solve_from(start, &rule.body[..n], world, moment);
+                let mut seen = BTreeSet::new();
+                found.retain(|b| seen.insert((b.tuple(), b.key.clone())));
+                self.solve_from(found, &rule.body[n..], world, moment)
+            }
+            _ => self.solve_from(start, &rule.body, world, moment),
+        }
+    }
+
     /// All combinations that satisfy a body.
     pub fn solve<'p>(&'p self, body: &'p [Literal], world: &World<'_>, moment: Moment) -> Vec<Binding<'p>> {
-        let mut found = vec![Binding::default()];
+        self.solve_from(vec![Binding::default()], body, world, moment)
+    }
+
+    fn solve_from<'p>(
+        &'p self,
+        mut found: Vec<Binding<'p>>,
+        body: &'p [Literal],
+        world: &World<'_>,
+        moment: Moment,
+    ) -> Vec<Binding<'p>> {
         for literal in body {
             let mut next = Vec::new();
             for binding in &found {
@@ -256,16 +282,30 @@ impl Program {
                 Hole::Unique => {
                     let minter =
                         Minter { node: self.node, incarnation: moment.incarnation, tick: moment.tick };
-                    Value::Id(draw::unique(minter, e.leaf, i, &binding.tuple(), binding.key.as_ref()))
+                    Value::Id(draw::unique(
+                        minter,
+                        self.drawing(e.leaf),
+                        i,
+                        &binding.tuple(),
+                        binding.key.as_ref(),
+                    ))
                 }
-                Hole::Random => {
-                    Value::Int(i128::from(draw::random(moment.args.seed, e.leaf, i, &binding.tuple())))
-                }
+                Hole::Random => Value::Int(i128::from(draw::random(
+                    moment.args.seed,
+                    self.drawing(e.leaf),
+                    i,
+                    &binding.tuple(),
+                ))),
                 Hole::NowMs => Value::Int(i128::from(moment.args.now_ms)),
             });
         }
         let value = self.leaves.eval(e.leaf.0, &values, &self.env);
         value.unwrap_or_else(|| panic!("{:?}: {:?} cannot be evaluated on {values:?}", e.place, e.tokens))
+    }
+
+    /// The number under which an expression draws.
+    fn drawing(&self, leaf: LeafId) -> LeafId {
+        self.same_draw.get(&leaf).copied().unwrap_or(leaf)
     }
 
     /// `r[key]`: always of *now*.
@@ -278,6 +318,50 @@ impl Program {
             })
         }))
     }
+}
+
+/// Whether a body draws `unique()` or `random()`.
+fn draws(body: &[Literal]) -> bool {
+    let mut all = Vec::new();
+    exprs_of(body, &mut all);
+    all.iter().any(|e| e.holes.iter().any(|h| matches!(h, Hole::Unique | Hole::Random)))
+}
+
+/// All expressions of a body, holes' included, in a fixed order.
+fn exprs_of<'e>(body: &'e [Literal], out: &mut Vec<&'e Expr>) {
+    fn add<'e>(e: &'e Expr, out: &mut Vec<&'e Expr>) {
+        out.push(e);
+        for hole in &e.holes {
+            match hole {
+                Hole::Lookup { args, .. } => args.iter().for_each(|e| add(e, out)),
+                Hole::Aggregate(a) => a.args.iter().for_each(|e| add(e, out)),
+                Hole::Unique | Hole::NowMs | Hole::Random => {}
+            }
+        }
+    }
+    for literal in body {
+        match literal {
+            Literal::If(e) | Literal::Let(_, e) | Literal::For(_, e) => add(e, out),
+            Literal::NewJoin(body, _) => exprs_of(body, out),
+            Literal::Atom(_) => {}
+        }
+    }
+}
+
+/// By expression in an `on` block's prefix: the same one in the block's first rule. Every rule has its own
+/// copy of the prefix, with numbers of its own.
+pub fn same_draws(protocol: &Protocol) -> BTreeMap<LeafId, LeafId> {
+    let mut first: BTreeMap<GroupId, Vec<&Expr>> = BTreeMap::new();
+    let mut same = BTreeMap::new();
+    for rule in &protocol.rules {
+        if let Some((group, n)) = rule.on {
+            let mut own = Vec::new();
+            exprs_of(&rule.body[..n], &mut own);
+            let first = first.entry(group).or_insert_with(|| own.clone());
+            same.extend(own.iter().zip(first.iter()).map(|(own, first)| (own.leaf, first.leaf)));
+        }
+    }
+    same
 }
 
 /// The named variables of a body, in order of first appearance.

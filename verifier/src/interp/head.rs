@@ -19,7 +19,7 @@ impl Program {
         world: &World<'_>,
         moment: Moment,
     ) -> HeadRows {
-        let found = self.solve(&rule.body, world, moment);
+        let found = self.solve_rule(rule, world, moment);
         let mut aggregates = Vec::new();
         let mut group_by = BTreeSet::new();
         for e in exprs.iter().flatten() {

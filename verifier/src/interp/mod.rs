@@ -73,6 +73,8 @@ pub(crate) struct Program {
     pub node: u32,
     /// `<=` rules by stratum.
     pub strata: Vec<strata::Stratum>,
+    /// See [`body::same_draws`].
+    pub same_draw: BTreeMap<LeafId, LeafId>,
 }
 
 impl Interp {
@@ -92,7 +94,8 @@ impl Interp {
         let env = Env { layout: setup.layout.clone(), seat: setup.seat, params };
         let strata = strata::strata(&protocol, role).unwrap_or_else(|e| panic!("{e}"));
         let node = setup.layout.index(setup.seat).0;
-        let program = Program { protocol, role, leaves, env, node, strata };
+        let same_draw = body::same_draws(&protocol);
+        let program = Program { protocol, role, leaves, env, node, strata, same_draw };
         let machines = program.fresh_machines();
         let mut interp = Interp {
             program,

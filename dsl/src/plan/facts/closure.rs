@@ -1,1 +1,0 @@
-//! Functional dependencies of a body.
