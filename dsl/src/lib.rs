@@ -7,6 +7,7 @@ pub mod ir;
 pub mod plan;
 pub mod print;
 pub mod resolve;
+pub mod strata;
 pub mod syntax;
 
 pub use syntax::{Outcome, parse_file, parse_protocol, parse_str};

@@ -27,3 +27,21 @@ fn multi_paxos() {
         println!("{}({}) {:?}", r.name, cols.join(", "), r.key);
     }
 }
+
+#[test]
+fn both_are_stratified() {
+    use anabranch_dsl::strata::Dependencies;
+    for text in
+        [include_str!("../testdata/two_pc.anabranch"), include_str!("../testdata/multi_paxos.anabranch")]
+    {
+        let p = clean(text);
+        for role in 0..p.roles.len() as u32 {
+            let graph = Dependencies::of(&p, anabranch_dsl::ir::RoleId(role));
+            assert!(graph.strict_cycles().is_empty());
+            let strata = graph.strata();
+            for edge in &graph.edges {
+                assert!(strata.of[&edge.from] <= strata.of[&edge.to], "what is read comes first");
+            }
+        }
+    }
+}

@@ -8,7 +8,7 @@
 use anabranch_benches::measure::report::median;
 use anabranch_benches::votes::stream::{Order, Random, votes};
 use anabranch_benches::votes::timing::{Cost, run, slowest_ticks};
-use anabranch_benches::votes::{Counter, Vote, by_hand};
+use anabranch_benches::votes::{Counter, Vote, by_hand, containers};
 use std::time::Duration;
 
 const PER_TICK: usize = 100;
@@ -17,11 +17,11 @@ const ROUNDS: usize = 5;
 type Make = fn() -> Box<dyn Counter>;
 
 fn forgetting() -> Vec<Make> {
-    vec![|| Box::<by_hand::Forgetting>::default()]
+    vec![|| Box::<by_hand::Forgetting>::default(), || Box::<containers::Forgetting>::default()]
 }
 
 fn keeping() -> Vec<Make> {
-    vec![|| Box::<by_hand::Keeping>::default()]
+    vec![|| Box::<by_hand::Keeping>::default(), || Box::<containers::Keeping>::default()]
 }
 
 fn main() {

@@ -5,6 +5,7 @@
 //! (`differential`, a Cargo feature, since it takes a while to compile).
 
 pub mod by_hand;
+pub mod containers;
 #[cfg(feature = "differential")]
 pub mod differential;
 pub mod stream;

@@ -49,6 +49,8 @@
 //!
 //! Omitted: log records and wire formats (the code generator knows tables and messages from the IR).
 
+pub mod facts;
+pub mod lower;
 pub mod pipeline;
 pub mod step;
 pub mod types;

@@ -1,0 +1,1 @@
+//! Functional dependencies of a body.

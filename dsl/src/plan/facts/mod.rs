@@ -1,0 +1,11 @@
+//! Facts about a plan that make it cheap to carry out. Each is decided by an analysis of its own; all err on the
+//! side of "not known". The executor in the verifier asserts them while it runs.
+
+pub mod closure;
+pub mod removable;
+
+use super::step::RolePlan;
+use crate::plan::lower::logical::Rule;
+
+/// Decides all facts but `removable`, which lowering itself needs.
+pub(crate) fn decide(_plan: &mut RolePlan, _rules: &[Rule]) {}

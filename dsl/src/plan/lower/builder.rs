@@ -1,0 +1,157 @@
+//! What lowering builds up: the plan's relations and the logical rules.
+
+use super::super::pipeline::PExpr;
+use super::super::types::*;
+use super::logical::Rule;
+use crate::ir;
+use std::collections::BTreeMap;
+
+/// The state of lowering one role.
+pub struct Builder<'a> {
+    /// The program.
+    pub protocol: &'a ir::Protocol,
+    /// The role.
+    pub role: ir::RoleId,
+    /// Relations so far.
+    pub relations: Vec<Relation>,
+    /// Those with a declaration.
+    pub of: BTreeMap<ir::RelId, RelIx>,
+    /// Rules so far.
+    pub rules: Vec<Rule>,
+    /// Standing rules: the rule, its table, its hidden view.
+    pub standing: Vec<(ir::RuleId, RelIx, RelIx)>,
+    /// Hidden projections by relation and kept columns.
+    pub projections: BTreeMap<(RelIx, Vec<usize>), RelIx>,
+    /// Hidden events for prefixes of `on` blocks.
+    pub prefixes: BTreeMap<ir::GroupId, super::hidden::Prefix>,
+}
+
+impl<'a> Builder<'a> {
+    /// A builder with the declared relations of a role.
+    pub fn new(protocol: &'a ir::Protocol, role: ir::RoleId) -> Builder<'a> {
+        let mut b = Builder {
+            protocol,
+            role,
+            relations: vec![],
+            of: BTreeMap::new(),
+            rules: vec![],
+            standing: vec![],
+            projections: BTreeMap::new(),
+            prefixes: BTreeMap::new(),
+        };
+        for (i, relation) in protocol.relations.iter().enumerate() {
+            if relation.role == Some(role) || matches!(relation.kind, ir::RelationKind::Instances(_)) {
+                b.declare(ir::RelId(i as u32), relation);
+            }
+        }
+        b
+    }
+
+    fn declare(&mut self, id: ir::RelId, relation: &ir::Relation) {
+        use ir::RelationKind as K;
+        let class = match &relation.kind {
+            K::Instances(role) => Class::Instances(*role),
+            K::Start => Class::Input(InputKind::Start),
+            K::Message => Class::Input(InputKind::Message),
+            K::Request(_) => Class::Input(InputKind::Request),
+            K::Event => Class::Event { aggregate: None },
+            K::Table => Class::Table,
+            K::Var(first) => Class::Var(first.as_ref().map(constant)),
+            K::View => Class::View { kind: ViewKind::Counted, storage: ViewStorage::Counts },
+            // The view of its rows is made later.
+            K::Timer(_) => Class::Input(InputKind::Timer { rows: RelIx(u32::MAX) }),
+            K::MachineFeed(m) | K::MachineSave(m) | K::MachineLoad(m) => Class::MachineInput(*m),
+            K::MachineDone(m) | K::MachineSaved(m) => Class::MachineOutput(*m),
+            K::MachineNext(m) => Class::MachineNext(*m),
+        };
+        let columns = relation
+            .columns
+            .iter()
+            .map(|c| Column { name: c.name.clone(), ty: Some(c.ty.clone()), lattice: c.lattice })
+            .collect();
+        let rel = self.relation(relation.name.clone(), columns, class);
+        let own = &mut self.relations[rel.index()];
+        own.source = Some(id);
+        own.key = relation.key;
+        own.durable = relation.durable;
+        own.ghost = relation.ghost;
+        self.of.insert(id, rel);
+    }
+
+    /// Adds a relation.
+    pub fn relation(&mut self, name: String, columns: Vec<Column>, class: Class) -> RelIx {
+        let rel = RelIx(self.relations.len() as u32);
+        self.relations.push(Relation {
+            name,
+            source: None,
+            columns,
+            key: None,
+            class,
+            durable: false,
+            ghost: false,
+            indexes: vec![],
+            deltas: vec![],
+            dirties: vec![],
+            watchers: vec![],
+            track: Track::default(),
+            removable: false,
+            probed_by_deltas: false,
+            probed: false,
+            dedup: Dedup::Never,
+        });
+        rel
+    }
+
+    /// Adds a hidden counted view.
+    pub fn hidden_view(&mut self, name: String, columns: Vec<Column>) -> RelIx {
+        self.relation(name, columns, Class::View { kind: ViewKind::Counted, storage: ViewStorage::Counts })
+    }
+
+    /// The plan relation of a declared one.
+    pub fn rel(&self, id: ir::RelId) -> RelIx {
+        match self.of.get(&id) {
+            Some(rel) => *rel,
+            None => panic!("a rule reads or writes `{}` of another role", self.protocol.relation(id).name),
+        }
+    }
+
+    /// A relation under construction.
+    pub fn at(&self, rel: RelIx) -> &Relation {
+        &self.relations[rel.index()]
+    }
+
+    /// The index on some columns, made if need be. Where the columns contain the key, that of the key.
+    pub fn index(&mut self, rel: RelIx, mut columns: Vec<usize>) -> IndexIx {
+        columns.sort_unstable();
+        columns.dedup();
+        let relation = &mut self.relations[rel.index()];
+        if let Some(k) = relation.key {
+            if (0..k).all(|c| columns.contains(&c)) {
+                columns = (0..k).collect();
+            }
+        }
+        if let Some(i) = relation.indexes.iter().position(|x| x.columns == columns) {
+            return IndexIx(i as u32);
+        }
+        let keyed = relation.key.is_some_and(|k| (0..k).all(|c| columns.contains(&c)));
+        let membership = keyed || columns.len() == relation.columns.len();
+        relation.indexes.push(Index { columns, unique: membership, membership, old: false, new: false });
+        IndexIx(relation.indexes.len() as u32 - 1)
+    }
+
+    /// Whether rows last for one tick.
+    pub fn is_event(&self, rel: RelIx) -> bool {
+        is_event(&self.at(rel).class)
+    }
+}
+
+/// Whether rows last for one tick.
+pub fn is_event(class: &Class) -> bool {
+    matches!(class, Class::Input(_) | Class::Event { .. } | Class::MachineInput(_) | Class::MachineOutput(_))
+}
+
+/// An expression without variables.
+pub fn constant(e: &ir::Expr) -> PExpr {
+    use super::super::pipeline::RustExpr;
+    PExpr::Rust(RustExpr { expr: e.clone(), vars: vec![], holes: vec![] })
+}

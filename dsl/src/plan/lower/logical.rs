@@ -1,0 +1,236 @@
+//! Logical rules: IR rules with variables numbered and relations those of the plan, before join orders.
+//!
+//! A logical rule is either over state alone (views, standing table rules, timer rows) or driven by events.
+//! In the former, look-ups have become literals of their own, because deltas must flow through them.
+
+use super::super::pipeline::{Emit, PExpr, Slot, Variable, Version};
+use super::super::types::RelIx;
+use crate::ir;
+
+/// A rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The rule of the IR; `None` for hidden ones.
+    pub id: Option<ir::RuleId>,
+    /// All variables, hidden ones included.
+    pub vars: Vec<Variable>,
+    /// The named variables of the body, in order of first appearance.
+    pub named: Vec<Slot>,
+    /// The body.
+    pub body: Vec<Lit>,
+    /// The head.
+    pub emit: Emit,
+    /// Reads state only, so it is maintained instead of run.
+    pub state: bool,
+    /// The `on` block and the number of literals of `body` that come from its prefix.
+    pub on: Option<(ir::GroupId, usize)>,
+}
+
+/// A literal.
+#[derive(Clone, Debug)]
+pub enum Lit {
+    /// An atom.
+    Atom(Atom),
+    /// A look-up in a rule over state: `result` is `Some` of the value columns under `key`, or `None`.
+    Lookup {
+        /// The keyed relation.
+        rel: RelIx,
+        /// Variables that hold the key.
+        key: Vec<Slot>,
+        /// Hidden variables for the value columns.
+        values: Vec<Slot>,
+        /// The hidden variable that is bound.
+        result: Slot,
+    },
+    /// `if e`.
+    If(PExpr),
+    /// `let P = e`.
+    Let(Pat, PExpr),
+    /// `for p in e`.
+    For(Pat, PExpr),
+}
+
+/// An atom.
+#[derive(Clone, Debug)]
+pub struct Atom {
+    /// The relation.
+    pub rel: RelIx,
+    /// `Now`, `Old` or `New`.
+    pub version: Version,
+    /// `!`.
+    pub negated: bool,
+    /// One per column.
+    pub cols: Vec<Pat>,
+    /// The atom.
+    pub place: ir::Place,
+}
+
+/// A pattern over variables.
+#[derive(Clone, Debug)]
+pub enum Pat {
+    /// `_`.
+    Wild,
+    /// A variable: binds or compares.
+    Var(Slot),
+    /// A constant: compares.
+    Const(PExpr),
+    /// A Rust pattern with its variables.
+    Nested(ir::NestedPattern, Vec<Slot>),
+}
+
+impl Pat {
+    /// Variables in it.
+    pub fn vars(&self) -> Vec<Slot> {
+        match self {
+            Pat::Wild | Pat::Const(_) => vec![],
+            Pat::Var(v) => vec![*v],
+            Pat::Nested(_, vars) => vars.clone(),
+        }
+    }
+
+    /// Whether the matched value is determined once the variables in it are known: there is no part that
+    /// matches anything, and no choice.
+    pub fn determines(&self) -> bool {
+        match self {
+            Pat::Wild => false,
+            Pat::Var(_) | Pat::Const(_) => true,
+            Pat::Nested(p, _) => {
+                let text = p.tokens.0.to_string();
+                !text.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == "_")
+                    && !text.contains("..")
+                    && !text.contains('|')
+            }
+        }
+    }
+}
+
+impl Lit {
+    /// Variables that it can bind.
+    pub fn binds(&self) -> Vec<Slot> {
+        match self {
+            Lit::Atom(a) if a.negated => vec![],
+            Lit::Atom(a) => a.cols.iter().flat_map(Pat::vars).collect(),
+            Lit::Lookup { result, .. } => vec![*result],
+            Lit::If(_) => vec![],
+            Lit::Let(p, _) | Lit::For(p, _) => p.vars(),
+        }
+    }
+
+    /// Variables without which it cannot be carried out.
+    pub fn needs(&self) -> Vec<Slot> {
+        match self {
+            Lit::Atom(a) if a.negated => a.cols.iter().flat_map(Pat::vars).collect(),
+            Lit::Atom(_) => vec![],
+            Lit::Lookup { key, .. } => key.clone(),
+            Lit::If(e) | Lit::Let(_, e) | Lit::For(_, e) => e.slots(),
+        }
+    }
+}
+
+impl PExpr {
+    /// The slots that it reads.
+    pub fn slots(&self) -> Vec<Slot> {
+        let mut slots = vec![];
+        self.each_slot(&mut |s| slots.push(s));
+        slots
+    }
+
+    fn each_slot(&self, f: &mut dyn FnMut(Slot)) {
+        use super::super::pipeline::Hole;
+        match self {
+            PExpr::Var(s) => f(*s),
+            PExpr::Found(_, slots) => slots.iter().copied().for_each(f),
+            PExpr::Missing(_) => {}
+            PExpr::Rust(e) => {
+                e.vars.iter().copied().for_each(&mut *f);
+                for hole in &e.holes {
+                    match hole {
+                        Hole::Lookup { key, .. } => key.iter().for_each(|k| k.each_slot(f)),
+                        Hole::Slot(s) => f(*s),
+                        Hole::Unique { binding, route } => {
+                            binding.iter().copied().for_each(&mut *f);
+                            route.iter().copied().for_each(&mut *f);
+                        }
+                        Hole::Random { binding } => binding.iter().copied().for_each(&mut *f),
+                        Hole::NowMs => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Relations that it looks up.
+    pub fn lookups(&self, f: &mut dyn FnMut(RelIx)) {
+        use super::super::pipeline::Hole;
+        if let PExpr::Rust(e) = self {
+            for hole in &e.holes {
+                if let Hole::Lookup { rel, key, .. } = hole {
+                    f(*rel);
+                    key.iter().for_each(|k| k.lookups(f));
+                }
+            }
+        }
+    }
+}
+
+impl Emit {
+    /// All expressions in it.
+    pub fn exprs(&self) -> Vec<&PExpr> {
+        match self {
+            Emit::Row { args, .. } | Emit::Next { args, .. } => args.iter().collect(),
+            Emit::Contribute { args, .. } => args.iter().flatten().collect(),
+            Emit::Delete { args, .. } => args.iter().flatten().collect(),
+            Emit::Send { args, to, .. } => args.iter().chain([to]).collect(),
+            Emit::Reply { args, req, .. } => args.iter().chain([req]).collect(),
+            Emit::Refuse { req, error, .. } => vec![req, error],
+            Emit::Redirect { req, to, .. } => vec![req, to],
+        }
+    }
+
+    /// The slots that it reads.
+    pub fn slots(&self) -> Vec<Slot> {
+        let mut slots: Vec<Slot> = self.exprs().into_iter().flat_map(PExpr::slots).collect();
+        if let Emit::Contribute { group, binding, .. } = self {
+            slots.extend(group.iter().chain(binding));
+        }
+        slots
+    }
+
+    /// The relation that is written within the tick (`<=`).
+    pub fn now(&self) -> Option<RelIx> {
+        match self {
+            Emit::Row { rel, .. } | Emit::Contribute { rel, .. } => Some(*rel),
+            _ => None,
+        }
+    }
+}
+
+impl Rule {
+    /// Relations that it reads in the versions `Now` and `New`: all that its head depends on.
+    pub fn reads(&self) -> Vec<RelIx> {
+        let mut reads = vec![];
+        let mut add = |r: RelIx| {
+            if !reads.contains(&r) {
+                reads.push(r);
+            }
+        };
+        for lit in &self.body {
+            match lit {
+                Lit::Atom(a) => {
+                    if a.version != Version::Old {
+                        add(a.rel);
+                    }
+                    for col in &a.cols {
+                        if let Pat::Const(e) = col {
+                            e.lookups(&mut add);
+                        }
+                    }
+                }
+                Lit::Lookup { rel, .. } => add(*rel),
+                Lit::If(e) | Lit::Let(_, e) | Lit::For(_, e) => e.lookups(&mut add),
+            }
+        }
+        self.emit.exprs().into_iter().for_each(|e| e.lookups(&mut add));
+        reads
+    }
+}
