@@ -30,13 +30,16 @@ impl Default for Place {
     }
 }
 
-/// Rust tokens, compared by their text.
+/// Rust tokens, compared one by one; whether operators touched each other (`==-1`) does not count.
 #[derive(Clone)]
 pub struct Tokens(pub TokenStream);
 
 impl PartialEq for Tokens {
     fn eq(&self, other: &Tokens) -> bool {
-        self.0.to_string() == other.0.to_string()
+        let texts = |t: &Tokens| {
+            crate::fmt::lex::from_stream(&t.0).into_iter().map(|tok| tok.text).collect::<Vec<_>>()
+        };
+        texts(self) == texts(other)
     }
 }
 impl Eq for Tokens {}

@@ -43,7 +43,9 @@ fn delay(delay: &Delay) -> Vec<Tok> {
 }
 
 fn millis(n: u64) -> Vec<Tok> {
-    fixed(&if n > 0 && n.is_multiple_of(1000) { format!("{}s", n / 1000) } else { format!("{n}ms") })
+    let units = [(3_600_000, "h"), (60_000, "min"), (1000, "s")];
+    let unit = units.iter().find(|(scale, _)| n > 0 && n.is_multiple_of(*scale));
+    fixed(&unit.map_or_else(|| format!("{n}ms"), |(scale, unit)| format!("{}{unit}", n / scale)))
 }
 
 fn jitter(jitter: Option<&Delay>) -> Vec<Tok> {

@@ -3,7 +3,7 @@
 //! Canonical text is what is hashed, stored and emitted. It is a function of the IR alone (spans and the
 //! layout of the source do not matter), reads like a program written by hand, and parsing it gives the IR
 //! again in the numbering of [`normalize`]. A relation declared by its first rule stays so, its types left
-//! to inference; where a rewrite has changed the rules that inference looked at, [`pin_types`] writes them.
+//! to inference; where a rewrite has changed the rules that inference looked at, [`settle`] writes them down.
 //!
 //! Read next: [`order`] for what stands where, [`rule`] and [`decl`] for single statements. Spaces and line
 //! breaks are the formatter's ([`crate::fmt`]).
@@ -16,8 +16,9 @@ pub(crate) mod visit;
 pub use order::normalize;
 pub use rule::{head_text, operator, rule_text};
 
+use crate::diag::Diagnostic;
 use crate::fmt::lex::{Kind, Tok};
-use crate::ir::{Protocol, Relation};
+use crate::ir::{Protocol, Relation, RelationKind};
 use order::Entry;
 use rule::fixed;
 
@@ -35,9 +36,35 @@ pub fn print_macro(ir: &Protocol) -> String {
     format!("anabranch::protocol! {{\n{}}}\n", crate::fmt::arrange(&printer.out, 4))
 }
 
-/// Writes down all column types: no relation is declared by its first rule any more.
-pub fn pin_types(ir: &mut Protocol) {
-    ir.relations.iter_mut().for_each(|r| r.declared_by = None);
+/// Prepares a protocol that was changed after parsing: [`normalize`]d, and with the columns of relations
+/// written down where inference would no longer find them. What comes back survives printing and parsing,
+/// unless the program itself is wrong: then the errors come back.
+pub fn settle(ir: &Protocol) -> Result<Protocol, Vec<Diagnostic>> {
+    let mut ir = normalize(ir);
+    // Each round declares at least one relation by itself; without any left, nothing is inferred.
+    loop {
+        let outcome = crate::parse_str(&print(&ir));
+        let open: Vec<usize> =
+            (0..ir.relations.len()).filter(|i| ir.relations[*i].declared_by.is_some()).collect();
+        let changed: Vec<usize> = match &outcome.protocol {
+            Some(again) => {
+                open.into_iter().filter(|i| again.relations[*i].columns != ir.relations[*i].columns).collect()
+            }
+            None => open,
+        };
+        if changed.is_empty() {
+            let Some(again) = outcome.protocol else { return Err(outcome.diagnostics) };
+            // The tag of a machine's images has no declaration: its type is what the rules say.
+            for (relation, now) in ir.relations.iter_mut().zip(again.relations) {
+                if matches!(now.kind, RelationKind::MachineSave(_) | RelationKind::MachineSaved(_)) {
+                    relation.columns = now.columns;
+                }
+            }
+            return Ok(ir);
+        }
+        changed.into_iter().for_each(|i| ir.relations[i].declared_by = None);
+        ir = normalize(&ir);
+    }
 }
 
 pub(crate) struct Printer<'a> {
@@ -118,19 +145,16 @@ impl<'a> Printer<'a> {
         out
     }
 
-    /// The inside of an `at` block. Empty lines part what belongs together: the lasting state, a declared
-    /// event with its rules, whatever is documented, what follows an `on` block.
+    /// The inside of an `at` block. Empty lines part what belongs together: declarations with the rules
+    /// that follow, whatever is documented, what follows an `on` block.
     fn entries(&mut self, entries: &[Entry]) {
         let ir = self.ir;
-        let mut rules_began = false;
         for (i, entry) in entries.iter().enumerate() {
             match entry {
                 Entry::Declare(rel) => {
                     let relation = ir.relation(*rel);
                     let after_rule = i > 0 && !matches!(entries[i - 1], Entry::Declare(_));
-                    let turn = Self::lasts(relation) == rules_began;
-                    rules_began |= !Self::lasts(relation);
-                    self.gap = i > 0 && (self.gap || after_rule || turn);
+                    self.gap = after_rule;
                     let toks = self.local(relation).expect("only declared relations are arranged");
                     self.statement(&relation.docs, toks, ";");
                 }
@@ -144,17 +168,16 @@ impl<'a> Printer<'a> {
                         toks.extend(fixed(Self::qualifiers(relation)));
                         toks.extend(fixed(Self::keyword(relation).unwrap_or("")));
                     }
-                    self.gap = i > 0 && (self.gap || !rules_began || !docs.is_empty());
+                    self.gap = i > 0 && (self.gap || !docs.is_empty());
                     toks.extend(self.rule(rule, 0, *declares));
                     self.statement(docs, toks, ";");
-                    rules_began = true;
                 }
                 Entry::On(n, first, rules) => {
-                    self.gap = i > 0 && (self.gap || !rules_began);
                     let first = &ir.rules[first.index()];
                     let mut toks = fixed("on");
                     toks.extend(self.body(&first.body[..*n]));
-                    self.statement(&[], toks, "{");
+                    let docs = if rules.is_empty() { &first.docs[..] } else { &[] };
+                    self.statement(docs, toks, "{");
                     for rule in rules {
                         let rule = &ir.rules[rule.index()];
                         let toks = self.rule(rule, *n, false);
@@ -162,14 +185,13 @@ impl<'a> Printer<'a> {
                     }
                     self.close();
                     self.gap = true;
-                    rules_began = true;
                 }
             }
         }
         self.gap = false;
     }
 
-    /// Whether a relation stands at the top of its role.
+    /// Whether a relation is always declared by itself.
     fn lasts(relation: &Relation) -> bool {
         use crate::ir::RelationKind::*;
         matches!(relation.kind, Table | Var(_) | Timer(_) | MachineFeed(_))

@@ -1,12 +1,12 @@
 //! Where everything stands in the canonical text, and the numbering that follows from it.
 //!
-//! The IR does not know where a declaration stood among the rules, so the printer decides: what lasts
-//! (tables, variables, machines, timers) stands at the top of its role, events and views before the first
-//! rule that mentions them or with the rule that declares them. The order depends on nothing that printing
-//! loses, so printing what was parsed from printed text changes nothing.
+//! The IR does not know where a declaration stood among the rules, so the printer decides: before the
+//! first rule that mentions the relation or one declared later, or with the rule that declares it. Order
+//! among declarations and among rules is kept, and the place depends on nothing that printing loses: so
+//! printing what was parsed from printed text changes nothing.
 
-use super::visit::{Part, Visitor, walk_literals, walk_rule};
-use crate::ir::{GroupId, Head, LeafId, MachineId, Protocol, RelId, RelationKind, Rule, RuleId};
+use super::visit::{Visitor, walk_literals, walk_rule};
+use crate::ir::{GroupId, Head, MachineId, Protocol, RelId, RelationKind, Rule, RuleId};
 
 /// One thing in an `at` block.
 #[derive(Debug)]
@@ -21,42 +21,33 @@ pub(super) enum Entry {
 
 /// The contents of the `at` block of each role, in order.
 pub(super) fn arrange(ir: &Protocol) -> Vec<Vec<Entry>> {
-    let mut blocks: Vec<Vec<Entry>> = Vec::new();
-    for role in 0..ir.roles.len() {
-        let mut declared = vec![false; ir.relations.len()];
-        let local = |rel: usize| ir.relations[rel].role.is_some_and(|r| r.index() == role);
-        let mut block: Vec<Entry> = Vec::new();
-        let rules: Vec<RuleId> = ids(ir.rules.len()).filter(|r| rule(ir, *r).role.index() == role).collect();
-        let entries = group(ir, &rules);
-        let mut late = Vec::new();
-        for rel in (0..ir.relations.len()).filter(|r| local(*r)) {
-            match ir.relations[rel].kind {
-                RelationKind::Table
-                | RelationKind::Var(_)
-                | RelationKind::Timer(_)
-                | RelationKind::MachineFeed(_) => {
-                    block.push(Entry::Declare(RelId(rel as u32)));
-                }
-                RelationKind::Event | RelationKind::View if declaring(ir, RelId(rel as u32)).is_none() => {
-                    late.push(rel);
-                }
-                _ => {}
-            }
-        }
-        for entry in entries {
-            let mentioned = mentions(ir, &entry);
-            for rel in late.iter().filter(|r| mentioned.contains(r)) {
-                if !std::mem::replace(&mut declared[*rel], true) {
-                    block.push(Entry::Declare(RelId(*rel as u32)));
-                }
-            }
-            block.push(entry);
-        }
-        let unused = late.iter().filter(|r| !declared[**r]).map(|r| Entry::Declare(RelId(*r as u32)));
-        block.extend(unused);
-        blocks.push(block);
+    (0..ir.roles.len()).map(|role| block(ir, role)).collect()
+}
+
+fn block(ir: &Protocol, role: usize) -> Vec<Entry> {
+    let by_itself = |rel: &RelId| {
+        let relation = ir.relation(*rel);
+        let declared = match relation.kind {
+            RelationKind::Event | RelationKind::View => declaring(ir, *rel).is_none(),
+            _ => super::Printer::lasts(relation),
+        };
+        declared && relation.role.is_some_and(|r| r.index() == role)
+    };
+    let declared: Vec<RelId> = (0..ir.relations.len()).map(|i| RelId(i as u32)).filter(by_itself).collect();
+    let rules: Vec<RuleId> = ids(ir.rules.len()).filter(|r| rule(ir, *r).role.index() == role).collect();
+    let mut block = Vec::new();
+    let mut done = 0;
+    for entry in group(ir, &rules) {
+        let mentioned = mentions(ir, &entry);
+        let needed =
+            declared[done..].iter().rposition(|rel| mentioned.contains(&rel.index())).map_or(0, |i| i + 1);
+        block.extend(declared[done..done + needed].iter().map(|rel| Entry::Declare(*rel)));
+        done += needed;
+        block.push(entry);
     }
-    blocks
+    // What no rule mentions is read by invariants and timers, if at all.
+    block.extend(declared[done..].iter().map(|rel| Entry::Declare(*rel)));
+    block
 }
 
 fn ids(n: usize) -> impl Iterator<Item = RuleId> {
@@ -129,12 +120,7 @@ fn mentions(ir: &Protocol, entry: &Entry) -> Vec<usize> {
     };
     let mut out = Vec::new();
     for id in rules {
-        let mut rule = rule(ir, id).clone();
-        walk_rule(&mut rule, 0, &mut |part: Part<'_>| {
-            if let Part::Relation(rel) = part {
-                out.push(rel.index());
-            }
-        });
+        walk_rule(&mut rule(ir, id).clone(), &mut |rel| out.push(rel.index()));
     }
     out
 }
@@ -168,8 +154,6 @@ pub fn normalize(ir: &Protocol) -> Protocol {
     out.rules = Vec::new();
     out.relations.iter_mut().for_each(|r| r.declared_by = None);
     let mut groups = 0;
-    // Where each rule's prefix has been numbered already: it is written once for the whole block.
-    let mut shared: Vec<usize> = Vec::new();
     for entry in blocks.iter().flatten() {
         match entry {
             Entry::Declare(_) => {}
@@ -180,30 +164,26 @@ pub fn normalize(ir: &Protocol) -> Protocol {
                         Some(RuleId(out.rules.len() as u32));
                 }
                 out.rules.push(Rule { on: None, ..rule });
-                shared.push(0);
             }
             Entry::On(n, first, rules) => {
                 let group = GroupId(groups);
                 groups += 1;
                 let nothing = rules.is_empty().then_some(first);
-                for (i, id) in rules.iter().chain(nothing).enumerate() {
+                for id in rules.iter().chain(nothing) {
                     let mut rule = rule(ir, *id).clone();
                     rule.on = Some((group, *n));
-                    if i > 0 {
-                        let model = out.rules[out.rules.len() - 1].body[..*n].to_vec();
-                        rule.body.splice(..*n, model);
-                    }
                     out.rules.push(rule);
-                    shared.push(if i > 0 { *n } else { 0 });
                 }
             }
         }
     }
-    renumber(&mut out, &new_rel, &new_machine, &shared);
+    renumber(&mut out, &new_rel, &new_machine);
+    crate::resolve::number_leaves(&mut out);
     out
 }
 
-/// Relations in the order of the canonical text: those of roles, messages and requests, then by role.
+/// Relations in the order of the canonical text: those of roles, messages and requests, then by role what
+/// is declared by itself and what rules declare.
 fn relation_order(ir: &Protocol, blocks: &[Vec<Entry>]) -> Vec<RelId> {
     let mut order = Vec::new();
     for role in &ir.roles {
@@ -213,40 +193,39 @@ fn relation_order(ir: &Protocol, blocks: &[Vec<Entry>]) -> Vec<RelId> {
     order.extend(
         all.filter(|r| matches!(ir.relation(*r).kind, RelationKind::Message | RelationKind::Request(_))),
     );
-    for entry in blocks.iter().flatten() {
-        match entry {
-            Entry::Declare(rel) => match ir.relation(*rel).kind {
+    for block in blocks {
+        for entry in block {
+            let Entry::Declare(rel) = entry else { continue };
+            match ir.relation(*rel).kind {
                 RelationKind::MachineFeed(id) => {
                     let m = &ir.machines[id.index()];
-                    order.extend([m.feed, m.done, m.next, m.save, m.saved, m.load]);
+                    let mut parts = [m.feed, m.done, m.next, m.save, m.saved, m.load];
+                    parts.sort();
+                    order.extend(parts);
                 }
                 _ => order.push(*rel),
-            },
-            Entry::Rule(id, true) => order.extend(rule(ir, *id).head.relation()),
-            _ => {}
+            }
+        }
+        for entry in block {
+            if let Entry::Rule(id, true) = entry {
+                order.extend(rule(ir, *id).head.relation());
+            }
         }
     }
     assert_eq!(order.len(), ir.relations.len(), "every relation is declared somewhere");
     order
 }
 
-/// Gives relations, machines and leaves their new numbers.
-fn renumber(ir: &mut Protocol, rels: &[RelId], machines: &[MachineId], shared: &[usize]) {
-    let mut next = 0;
-    let mut renumber = |part: Part<'_>| match part {
-        Part::Relation(rel) => *rel = rels[rel.index()],
-        Part::Leaf(leaf) => {
-            *leaf = LeafId(next);
-            next += 1;
-        }
-    };
+/// Gives relations and machines their new numbers.
+fn renumber(ir: &mut Protocol, rels: &[RelId], machines: &[MachineId]) {
+    let mut renumber = |rel: &mut RelId| *rel = rels[rel.index()];
     for role in &mut ir.roles {
-        role.relation = rels[role.relation.index()];
-        role.start = rels[role.start.index()];
+        renumber(&mut role.relation);
+        renumber(&mut role.start);
     }
     for m in &mut ir.machines {
         for rel in [&mut m.feed, &mut m.done, &mut m.next, &mut m.save, &mut m.saved, &mut m.load] {
-            *rel = rels[rel.index()];
+            renumber(rel);
         }
     }
     ir.requires.iter_mut().for_each(|e| e.walk(&mut renumber));
@@ -262,13 +241,7 @@ fn renumber(ir: &mut Protocol, rels: &[RelId], machines: &[MachineId], shared: &
             _ => {}
         }
     }
-    for (i, &n) in shared.iter().enumerate() {
-        if n > 0 {
-            let model = ir.rules[i - 1].body[..n].to_vec();
-            ir.rules[i].body.splice(..n, model);
-        }
-        walk_rule(&mut ir.rules[i], n, &mut renumber);
-    }
+    ir.rules.iter_mut().for_each(|rule| walk_rule(rule, &mut renumber));
     for invariant in &mut ir.invariants {
         invariant.args.iter_mut().for_each(|e| e.walk(&mut renumber));
         walk_literals(&mut invariant.body, &mut renumber);
