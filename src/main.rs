@@ -1,3 +1,3 @@
-//! The `anabranch` command.
+//! The `anabranch` command with the protocols of the library.
 
-fn main() {}
+anabranch_cli::main!();

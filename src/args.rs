@@ -1,0 +1,205 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the command worked and found something wrong (errors in a protocol, unformatted text, a refused request)
+  2  wrong usage: arguments, or a deployment file that asks for something impossible
+  3  failure: a file, a port, a node or the network stood in the way";
+
+/// Write, check, draw, run and measure distributed protocols.
+///
+/// A protocol is a `protocol! { … }` block in a Rust file. `check`, `fmt` and `graph` read such files;
+/// `node`, `deploy`, `call`, `inspect` and `bench` work on the protocols that this program was built with.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a crate with a small protocol, its test and its main.rs
+    New(New),
+    /// Report mistakes in protocols, as rustc would
+    ///
+    /// Unlike the compiler, which can point a macro's error at one place only, this shows every rule that
+    /// is involved. Warnings alone do not make it fail.
+    Check(Check),
+    /// Lay out `protocol!` blocks, keeping comments and touching nothing else
+    Fmt(Fmt),
+    /// Draw a protocol: roles, rules, relations and messages
+    Graph(Graph),
+    /// Run one node of a deployment: what a service manager would start
+    Node(Node),
+    /// Start all nodes of a deployment on this machine and follow them until Ctrl-C or SIGTERM
+    Deploy(Deploy),
+    /// Send one request to a running deployment and print the answer
+    Call(Call),
+    /// Show tables and counters of running nodes
+    Inspect(Inspect),
+    /// Deploy on loopback, drive with closed-loop clients, print throughput, latency and CPU time
+    Bench(Bench),
+}
+
+/// Output for people or programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON document, or one object a line where output goes on.
+    Json,
+}
+
+/// `anabranch new`
+#[derive(Debug, Args)]
+pub struct New {
+    /// Where to make it; the last part is the crate's name
+    pub name: PathBuf,
+    /// Depend on this checkout of Anabranch instead of the published crates
+    #[arg(long, env = "ANABRANCH_PATH", value_name = "DIR")]
+    pub path: Option<PathBuf>,
+}
+
+/// `anabranch check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Rust files with `protocol!` blocks, or files with the text of one protocol
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// How to print diagnostics; json gives one object a line
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `anabranch fmt`
+#[derive(Debug, Args)]
+pub struct Fmt {
+    /// Rust files with `protocol!` blocks; `-` formats standard input to standard output
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Change nothing; name the files that would change and exit with 1 if there are any
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Kinds of pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Picture {
+    /// A picture of its own, laid out by this program.
+    #[default]
+    Svg,
+    /// For Graphviz.
+    Dot,
+    /// For Markdown pages.
+    Mermaid,
+}
+
+/// `anabranch graph`
+#[derive(Debug, Args)]
+pub struct Graph {
+    /// A Rust file with `protocol!` blocks
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Which protocol, if the file holds several
+    #[arg(long, value_name = "NAME")]
+    pub protocol: Option<String>,
+    /// What to write
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Picture,
+    /// Where to write it; standard output if absent
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+}
+
+/// `anabranch node`
+#[derive(Debug, Args)]
+pub struct Node {
+    /// The deployment file
+    #[arg(value_name = "DEPLOYMENT.toml")]
+    pub deployment: PathBuf,
+    /// Which node, such as `participant.2`
+    #[arg(value_name = "NODE")]
+    pub node: String,
+    /// Addresses of all nodes, between commas, in place of those in the file (set by `deploy`)
+    #[arg(long, value_name = "ADDRESSES", hide = true)]
+    pub addresses: Option<String>,
+}
+
+/// `anabranch deploy`
+#[derive(Debug, Args)]
+pub struct Deploy {
+    /// The deployment file
+    #[arg(value_name = "DEPLOYMENT.toml")]
+    pub deployment: PathBuf,
+    /// How to report; json prints one object a line
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `anabranch call`
+#[derive(Debug, Args)]
+pub struct Call {
+    /// The deployment file of a running deployment
+    #[arg(value_name = "DEPLOYMENT.toml")]
+    pub deployment: PathBuf,
+    /// The request's name
+    #[arg(value_name = "REQUEST")]
+    pub request: String,
+    /// Its arguments, written as in Rust: 42, "text", Some(3), (1, true), b"\x00"
+    #[arg(value_name = "ARGS", allow_hyphen_values = true)]
+    pub args: Vec<String>,
+    /// Give up after so long: 500ms, 5s, 1min
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    pub timeout: String,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `anabranch inspect`
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// The deployment file of a running deployment
+    #[arg(value_name = "DEPLOYMENT.toml")]
+    pub deployment: PathBuf,
+    /// Which node, such as `participant.2`; all if absent
+    #[arg(value_name = "NODE")]
+    pub node: Option<String>,
+    /// Which table's rows; the node's counters if absent
+    #[arg(value_name = "TABLE")]
+    pub table: Option<String>,
+    /// At most so many rows
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub limit: usize,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `anabranch bench`
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// The protocol's name
+    #[arg(value_name = "PROTOCOL")]
+    pub protocol: String,
+    /// How many nodes, which params; the protocol's default layout if absent
+    #[arg(long, value_name = "FILE")]
+    pub deployment: Option<PathBuf>,
+    /// Numbers of closed-loop clients, one measurement each
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_values_t = [1, 64, 1024])]
+    pub clients: Vec<usize>,
+    /// Seconds per measurement
+    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    pub duration: f64,
+    /// Where to write results as JSON
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}

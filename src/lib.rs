@@ -1,0 +1,56 @@
+//! The `anabranch` command as a library, so that a user's crate gets the same verbs for its own protocols
+//! with one line in its `main.rs`:
+//!
+//! ```ignore
+//! anabranch_cli::main!(my_protocol::protocol());
+//! ```
+//!
+//! One file per verb. Read [`args`] for what there is, [`exit`] for exit codes.
+
+pub mod args;
+mod check;
+pub mod exit;
+mod fmt;
+
+mod source;
+
+use anabranch::core::node::Protocol;
+use args::{Arguments, Command};
+use clap::Parser;
+use exit::{CommandError, Result};
+use std::process::ExitCode;
+
+/// Protocols as the command line knows them.
+pub type Protocols = [&'static dyn Protocol];
+
+/// The main function of a program that runs protocols: `anabranch_cli::main!(a::protocol(), b::protocol());`.
+#[macro_export]
+macro_rules! main {
+    ($($protocol:expr),* $(,)?) => {
+        fn main() -> ::std::process::ExitCode {
+            $crate::run(&[$($protocol),*])
+        }
+    };
+}
+
+/// Carries out the command line of this process.
+pub fn run(protocols: &Protocols) -> ExitCode {
+    // A reader that went away (`anabranch … | head`) is no fault worth a message.
+    let arguments = Arguments::parse();
+    match dispatch(arguments.command, protocols) {
+        Ok(exit) => exit.into(),
+        Err(CommandError { exit, message }) => {
+            eprintln!("error: {message}");
+            exit.into()
+        }
+    }
+}
+
+fn dispatch(command: Command, _protocols: &Protocols) -> Result {
+    match command {
+        Command::New(_) => Err(CommandError::failure("not yet available")),
+        Command::Check(args) => check::run(&args),
+        Command::Fmt(args) => fmt::run(&args),
+        _ => Err(CommandError::failure("not yet available")),
+    }
+}
