@@ -9,12 +9,14 @@ pub mod load;
 pub mod process;
 pub mod recorder;
 pub mod report;
+pub mod workload;
 
 pub use interleave::{Plan, interleave};
 pub use load::{Outcome, closed_loop};
 pub use process::{NodeProcess, Usage};
 pub use recorder::Recorder;
 pub use report::{Measurement, NodeFigures, Report};
+pub use workload::{Shape, Share, Workload, WorkloadError};
 
 use std::collections::BTreeMap;
 
