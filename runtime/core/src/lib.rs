@@ -1,7 +1,9 @@
 //! What compiled Anabranch protocols run on: data, tables, wire and log formats, without I/O.
 
 pub mod data;
+pub mod disk;
 pub mod id;
+pub mod log;
 pub mod machine;
 pub mod node;
 pub mod store;
