@@ -3,5 +3,7 @@
 pub use anabranch_core as core;
 pub use anabranch_core::data::Data;
 
+pub mod storage;
+
 pub mod deploy;
 mod transport;

@@ -39,6 +39,36 @@ pub trait Disk: Send {
     fn sync_dir(&mut self) -> Result<(), DiskError>;
 }
 
+impl<D: Disk + ?Sized> Disk for Box<D> {
+    fn list(&mut self) -> Result<Vec<String>, DiskError> {
+        (**self).list()
+    }
+    fn read(&mut self, name: &str) -> Result<Vec<u8>, DiskError> {
+        (**self).read(name)
+    }
+    fn create(&mut self, name: &str) -> Result<(), DiskError> {
+        (**self).create(name)
+    }
+    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        (**self).append(name, bytes)
+    }
+    fn truncate(&mut self, name: &str, len: u64) -> Result<(), DiskError> {
+        (**self).truncate(name, len)
+    }
+    fn sync(&mut self, name: &str) -> Result<(), DiskError> {
+        (**self).sync(name)
+    }
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
+        (**self).rename(from, to)
+    }
+    fn remove(&mut self, name: &str) -> Result<(), DiskError> {
+        (**self).remove(name)
+    }
+    fn sync_dir(&mut self) -> Result<(), DiskError> {
+        (**self).sync_dir()
+    }
+}
+
 /// Why a disk did not do what it was asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DiskError {
