@@ -49,12 +49,14 @@
 //!
 //! Omitted: log records and wire formats (the code generator knows tables and messages from the IR).
 
+pub mod display;
 pub mod facts;
 pub mod lower;
 pub mod pipeline;
 pub mod step;
 pub mod types;
 
+pub use lower::lower;
 pub use pipeline::{
     Access, Col, Emit, Hole, Op, PExpr, Pipeline, RustExpr, Slot, Source, Start, Tail, Variable, Version,
 };
@@ -63,3 +65,6 @@ pub use types::{
     AggregateColumn, AggregateSpec, Class, Column, Dedup, Index, IndexIx, InputKind, RelIx, Relation, Track,
     ViewKind, ViewStorage,
 };
+
+#[cfg(test)]
+mod tests;

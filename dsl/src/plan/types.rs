@@ -32,10 +32,13 @@ pub struct Relation {
     pub source: Option<ir::RelId>,
     /// Columns. `ty` is `None` where only Rust can tell (columns of hidden events).
     pub columns: Vec<Column>,
-    /// As [`ir::Relation::key`]. For lattice tables the columns outside the key merge. Two different rows
-    /// with equal key in one tick are a broken invariant (tables, events and views), except that a
-    /// scheduled insertion replaces.
+    /// The first so many columns are a key in every state, also while changes are applied. Tables: enforced (two
+    /// different rows for a key in one tick are a broken invariant, except that a scheduled insertion replaces
+    /// and lattice columns merge). Derived events: enforced. Aggregated views: by construction.
     pub key: Option<usize>,
+    /// Other keyed views: two rows with equal first so many columns at the end of phase C are a broken invariant.
+    /// Other states may have such rows.
+    pub checked_key: Option<usize>,
     /// What it is.
     pub class: Class,
     /// Survives a crash (tables; `next` of durable machines).

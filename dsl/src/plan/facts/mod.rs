@@ -4,8 +4,22 @@
 pub mod closure;
 pub mod removable;
 
+use super::pipeline::Emit;
 use super::step::RolePlan;
+use super::types::Dedup;
 use crate::plan::lower::logical::Rule;
 
 /// Decides all facts but `removable`, which lowering itself needs.
-pub(crate) fn decide(_plan: &mut RolePlan, _rules: &[Rule]) {}
+pub(crate) fn decide(plan: &mut RolePlan, rules: &[Rule]) {
+    for rule in rules {
+        match &rule.emit {
+            Emit::Send { rel, .. } => {
+                plan.sends.insert(*rel, Dedup::Always);
+            }
+            Emit::Reply { rel, .. } | Emit::Refuse { rel, .. } | Emit::Redirect { rel, .. } => {
+                plan.answers.insert(*rel, Dedup::Always);
+            }
+            _ => {}
+        }
+    }
+}

@@ -72,7 +72,12 @@ impl<'a> Builder<'a> {
         let rel = self.relation(relation.name.clone(), columns, class);
         let own = &mut self.relations[rel.index()];
         own.source = Some(id);
-        own.key = relation.key;
+        match own.class {
+            Class::View { .. } if !groups_by_key(self.protocol, id, relation) => {
+                own.checked_key = relation.key
+            }
+            _ => own.key = relation.key,
+        }
         own.durable = relation.durable;
         own.ghost = relation.ghost;
         self.of.insert(id, rel);
@@ -86,6 +91,8 @@ impl<'a> Builder<'a> {
             source: None,
             columns,
             key: None,
+            checked_key: None,
+            dedup: if is_event(&class) { Dedup::Always } else { Dedup::Never },
             class,
             durable: false,
             ghost: false,
@@ -97,7 +104,6 @@ impl<'a> Builder<'a> {
             removable: false,
             probed_by_deltas: false,
             probed: false,
-            dedup: Dedup::Never,
         });
         rel
     }
@@ -154,4 +160,27 @@ pub fn is_event(class: &Class) -> bool {
 pub fn constant(e: &ir::Expr) -> PExpr {
     use super::super::pipeline::RustExpr;
     PExpr::Rust(RustExpr { expr: e.clone(), vars: vec![], holes: vec![] })
+}
+
+/// Whether a keyed view has one row per key by construction: an aggregate whose group is the key.
+fn groups_by_key(protocol: &ir::Protocol, id: ir::RelId, relation: &ir::Relation) -> bool {
+    use ir::AggregateFn as F;
+    let Some(key) = relation.key else { return false };
+    let heads = protocol.rules.iter().filter_map(|r| match &r.head {
+        ir::Head::Now { rel, args } if *rel == id => Some(args),
+        _ => None,
+    });
+    let mut heads = heads.collect::<Vec<_>>();
+    let (Some(args), true) = (heads.pop(), heads.is_empty()) else { return false };
+    let holes = || args.iter().flat_map(|e| &e.holes);
+    let aggregated = holes().any(|h| matches!(h, ir::Hole::Aggregate(_)));
+    let one_row = holes().all(|h| match h {
+        ir::Hole::Aggregate(a) => !matches!(a.function, F::Index | F::IndexBy),
+        _ => false,
+    });
+    let known: Vec<&String> = args[..key].iter().filter_map(|e| e.var.as_ref()).collect();
+    aggregated
+        && one_row
+        && known.len() == key
+        && args[key..].iter().all(|e| e.vars.iter().all(|v| known.contains(&v)))
 }
