@@ -8,4 +8,5 @@
 
 pub mod baseline;
 pub mod measure;
+pub mod on_runtime;
 pub mod votes;

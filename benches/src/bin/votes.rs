@@ -17,7 +17,9 @@ const ROUNDS: usize = 5;
 type Make = fn() -> Box<dyn Counter>;
 
 fn forgetting() -> Vec<Make> {
-    vec![|| Box::<by_hand::Forgetting>::default(), || Box::<containers::Forgetting>::default()]
+    vec![|| Box::<by_hand::Forgetting>::default(), || Box::<by_hand::Framed>::default(), || {
+        Box::<containers::Forgetting>::default()
+    }]
 }
 
 fn keeping() -> Vec<Make> {
@@ -159,12 +161,15 @@ fn ticks(args: &[String]) {
     grow(&mut counter, &mut size, rows);
     let stream = votes(Order::Sequential, size as u64, (ticks * PER_TICK).div_ceil(3));
     for counter in &mut counter {
-        measured(counter.as_mut(), &stream[..ticks * PER_TICK]);
+        counter.stage(&stream[..ticks * PER_TICK], PER_TICK);
+        measured(counter.as_mut(), ticks);
     }
 }
 
 /// Where an instruction counter is to be switched on.
 #[inline(never)]
-fn measured(counter: &mut dyn Counter, stream: &[Vote]) -> Cost {
-    run(counter, stream, PER_TICK)
+fn measured(counter: &mut dyn Counter, ticks: usize) {
+    for number in 0..ticks {
+        counter.tick(number);
+    }
 }

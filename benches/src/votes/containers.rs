@@ -1,52 +1,57 @@
 //! Vote counting by hand over the engine's own containers: what is left of the DSL's cost if rules were free.
 
-use super::{Counter, NEEDED, Vote};
+use super::{Counter, NEEDED, Staged, Vote};
 use anabranch_core::store::Multi;
 
 /// Forgets a key when it has been emitted.
 #[derive(Default)]
 pub struct Forgetting {
+    staged: Staged,
     votes: Multi<u64, u32>,
+    emitted: Vec<u64>,
 }
 
 impl Counter for Forgetting {
     fn name(&self) -> &'static str {
         "containers"
     }
-    #[inline(never)]
-    fn tick(&mut self, votes: &[Vote], emitted: &mut Vec<u64>) {
-        for &(key, src) in votes {
+    fn stage(&mut self, votes: &[Vote], per_tick: usize) {
+        self.staged.stage(votes, per_tick);
+    }
+    fn tick(&mut self, number: usize) -> usize {
+        self.emitted.clear();
+        for &(key, src) in self.staged.tick(number) {
             if self.votes.insert(key, src) && self.votes.count(&key) == NEEDED {
                 self.votes.remove_group(&key);
-                emitted.push(key);
+                self.emitted.push(key);
             }
         }
+        self.emitted.len()
     }
 }
 
 /// Keeps every key and its voters.
 #[derive(Default)]
 pub struct Keeping {
+    staged: Staged,
     votes: Multi<u64, u32>,
+    emitted: Vec<u64>,
 }
 
 impl Counter for Keeping {
     fn name(&self) -> &'static str {
         "containers, kept"
     }
-    #[inline(never)]
-    fn tick(&mut self, votes: &[Vote], emitted: &mut Vec<u64>) {
-        if self.votes.len() > 100_000 {
-            let mut n = 0;
-            for &(key, _) in votes {
-                n += usize::from(self.votes.any(&key));
-            }
-            std::hint::black_box(n);
-        }
-        for &(key, src) in votes {
+    fn stage(&mut self, votes: &[Vote], per_tick: usize) {
+        self.staged.stage(votes, per_tick);
+    }
+    fn tick(&mut self, number: usize) -> usize {
+        self.emitted.clear();
+        for &(key, src) in self.staged.tick(number) {
             if self.votes.insert(key, src) && self.votes.count(&key) == NEEDED {
-                emitted.push(key);
+                self.emitted.push(key);
             }
         }
+        self.emitted.len()
     }
 }

@@ -21,6 +21,27 @@ pub const NEEDED: usize = 3;
 pub trait Counter {
     /// What it is called in reports.
     fn name(&self) -> &'static str;
-    /// Takes a tick's votes and appends the keys that reached three in it.
-    fn tick(&mut self, votes: &[Vote], emitted: &mut Vec<u64>);
+    /// Gets the votes of the coming ticks ready in the form that it takes. Not measured.
+    fn stage(&mut self, votes: &[Vote], per_tick: usize);
+    /// Runs a staged tick and says how many keys reached three in it.
+    fn tick(&mut self, number: usize) -> usize;
+}
+
+/// Staged votes of those who take them as they are.
+#[derive(Default)]
+struct Staged {
+    votes: Vec<Vote>,
+    per_tick: usize,
+}
+
+impl Staged {
+    fn stage(&mut self, votes: &[Vote], per_tick: usize) {
+        self.votes.clear();
+        self.votes.extend_from_slice(votes);
+        self.per_tick = per_tick;
+    }
+    fn tick(&self, number: usize) -> &[Vote] {
+        let start = number * self.per_tick;
+        &self.votes[start..self.votes.len().min(start + self.per_tick)]
+    }
 }

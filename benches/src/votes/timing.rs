@@ -34,13 +34,11 @@ impl Cost {
 
 /// Runs votes through a counter in ticks.
 pub fn run(counter: &mut dyn Counter, votes: &[Vote], per_tick: usize) -> Cost {
-    let mut emitted = Vec::with_capacity(per_tick);
     let mut cost = Cost { votes: votes.len() as u64, ..Cost::default() };
+    counter.stage(votes, per_tick);
     let before = thread_cpu();
-    for tick in votes.chunks(per_tick) {
-        counter.tick(tick, &mut emitted);
-        cost.emitted += emitted.len() as u64;
-        emitted.clear();
+    for number in 0..votes.len().div_ceil(per_tick) {
+        cost.emitted += counter.tick(number) as u64;
     }
     cost.cpu = thread_cpu() - before;
     cost
@@ -54,12 +52,11 @@ pub fn slowest_ticks(
     per_tick: usize,
     slowest: &mut Vec<Duration>,
 ) {
-    let mut emitted = Vec::with_capacity(per_tick);
-    for tick in votes.chunks(per_tick) {
+    counter.stage(votes, per_tick);
+    for number in 0..votes.len().div_ceil(per_tick) {
         let before = thread_cpu();
-        counter.tick(tick, &mut emitted);
+        counter.tick(number);
         let took = thread_cpu() - before;
-        emitted.clear();
         if slowest.len() < 5 || took > slowest[4] {
             let at = slowest.partition_point(|t| *t > took);
             slowest.insert(at, took);
