@@ -3,7 +3,20 @@
 pub use anabranch_core as core;
 pub use anabranch_core::data::Data;
 
-pub mod storage;
-
+pub mod client;
+pub mod control;
 pub mod deploy;
+mod driver;
+pub mod embed;
+pub mod metrics;
+mod start;
+pub mod storage;
+mod store;
+#[cfg(test)]
+mod tests;
 mod transport;
+
+pub use driver::Exit;
+pub use start::StartError;
+pub use store::StoreError;
+pub use transport::hello::Refusal;

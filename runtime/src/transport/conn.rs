@@ -125,11 +125,6 @@ impl<S: Sock> Conn<S> {
         frame::parse(&self.input[self.start..self.end], limit)
     }
 
-    /// Bytes read and not consumed.
-    pub fn unparsed(&self) -> usize {
-        self.end - self.start
-    }
-
     pub fn consume(&mut self, n: usize) {
         self.start += n;
         // A large frame's buffer is given back.
@@ -142,11 +137,6 @@ impl<S: Sock> Conn<S> {
     /// Queues a frame that belongs to no stream.
     pub fn push(&mut self, header: Header, payload: &[u8]) {
         frame::push(&mut self.side, header, payload);
-    }
-
-    /// Whether all has been written that this connection was given, its stream aside.
-    pub fn side_empty(&self) -> bool {
-        self.side.is_empty()
     }
 
     /// Writes as much as the socket takes, in one system call where possible.

@@ -28,6 +28,7 @@ pub(crate) struct Stream {
     /// Closed frames that are not acknowledged: number and end.
     frames: VecDeque<(u64, u64)>,
     last_seq: u64,
+    acked_seq: u64,
     open: Option<(u64, Kind)>,
 
     received: u64,
@@ -127,6 +128,7 @@ impl Stream {
                 return false;
             }
             self.acked = end;
+            self.acked_seq = first;
             self.frames.pop_front();
         }
         self.compact();
@@ -182,16 +184,22 @@ impl Stream {
         Header { kind: Kind::Beat, pressed, seq: 0, ack: self.received }
     }
 
+    /// Whether nothing has ever arrived, in either direction.
+    pub fn untouched(&self) -> bool {
+        self.received == 0 && self.acked_seq == 0
+    }
+
     /// A new connection to the same incarnation, which has everything up to `seq`; false if that cannot be.
     #[must_use]
     pub fn resume(&mut self, seq: u64) -> bool {
-        if seq > self.last_seq {
+        if seq > self.last_seq || seq < self.acked_seq {
             return false;
         }
         while let Some(&(first, end)) = self.frames.front()
             && first <= seq
         {
             self.acked = end;
+            self.acked_seq = first;
             self.frames.pop_front();
         }
         self.written = self.acked;
@@ -218,6 +226,7 @@ impl Stream {
         self.told = 0;
         self.untold = 0;
         self.last_seq = 0;
+        self.acked_seq = 0;
         let mut start = (self.acked - self.base) as usize;
         for (seq, end) in &mut self.frames {
             self.last_seq += 1;

@@ -1,0 +1,8 @@
+//! The runtime with hand-written nodes: what only the driver is responsible for.
+
+mod calls;
+mod durable;
+mod faults;
+mod links;
+mod mock;
+mod pressure;
