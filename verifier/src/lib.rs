@@ -4,3 +4,4 @@ pub mod draw;
 pub mod engine;
 pub mod eval;
 pub mod interp;
+pub mod random;
