@@ -226,7 +226,9 @@ impl<'a> Rules<'a> {
             Some(raw) => Some(leaves.one_pattern(raw)),
             None => None,
         };
-        let names = Leaves::pattern_names(&atom.args);
+        let mut names = Leaves::pattern_names(&atom.args);
+        // These compare; they are no variables.
+        names.retain(|ident| ident != "me" && !self.names.params.contains(&ident.to_string()));
         if atom.negated {
             for ident in names.iter().filter(|i| !bound.contains_key(&i.to_string())) {
                 let mut error = Diagnostic::error(
