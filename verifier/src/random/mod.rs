@@ -22,10 +22,14 @@ mod tests {
             let text = super::program(seed).to_string();
             let parsed = anabranch_dsl::parse_str(&text);
             for d in parsed.diagnostics.iter().filter(|d| d.severity == Severity::Error) {
-                let e = codes.entry(d.code.to_string()).or_insert_with(|| (0, format!("{} at {:?}\n{text}", d.message, d.primary.0.start())));
+                let e = codes
+                    .entry(d.code.to_string())
+                    .or_insert_with(|| (0, format!("{} at {:?}\n{text}", d.message, d.primary.0.start())));
                 e.0 += 1;
             }
-            if let Some(p) = parsed.protocol.filter(|_| !parsed.diagnostics.iter().any(|d| d.severity == Severity::Error)) {
+            if let Some(p) =
+                parsed.protocol.filter(|_| !parsed.diagnostics.iter().any(|d| d.severity == Severity::Error))
+            {
                 if let Err(e) = crate::eval::Closed::new(&p) {
                     let n = codes.entry("closed".into()).or_insert_with(|| (0, format!("{}\n{text}", e[0])));
                     n.0 += 1;

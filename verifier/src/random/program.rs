@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 
 /// A random program.
 pub fn program(seed: u64) -> Source {
-    let mut gen_ = Gen { dice: Dice::part(seed, 1), rels: Vec::new(), edges: Vec::new(), source: Source::default() };
+    let mut gen_ =
+        Gen { dice: Dice::part(seed, 1), rels: Vec::new(), edges: Vec::new(), source: Source::default() };
     gen_.declare();
     gen_.rules();
     gen_.source
@@ -67,7 +68,9 @@ impl Gen {
         if self.dice.percent(35) {
             let args = self.columns(1, 2);
             let mut rel = Rel::new("ask", Kind::Request, args);
-            self.source.outside.push(format!("request ask({}) -> (answer: u64) else u64 at node", rel.list()));
+            self.source
+                .outside
+                .push(format!("request ask({}) -> (answer: u64) else u64 at node", rel.list()));
             rel.cols.insert(0, T::Req);
             self.add(rel);
         }
@@ -158,14 +161,20 @@ impl Gen {
         let source = self.inputs()[0];
         let atom = self.atom_of(source, &[("c", T::Num)]);
         let slot = self.dice.pick(&["n", "n", "n + 1", "c"]).to_string();
-        self.push_rule(Rule { head: "kv(slot, c) <=".into(), body: vec![atom.clone(), "old kv.next(n)".into(), format!("let slot = {slot}")] });
+        self.push_rule(Rule {
+            head: "kv(slot, c) <=".into(),
+            body: vec![atom.clone(), "old kv.next(n)".into(), format!("let slot = {slot}")],
+        });
         self.edges.push((source, feed, false));
+        self.push_rule(Rule { head: "kv.save(c) <=".into(), body: vec![atom] });
+        self.edges.push((source, save, false));
         if self.dice.percent(60) {
-            self.push_rule(Rule { head: "kv.save(c) <=".into(), body: vec![atom] });
-            self.edges.push((source, save, false));
             let image = self.add(Rel::new("image", Kind::Hidden, vec![T::Num, T::Bytes]));
             self.source.declarations.push("event image(n: u64, b: Bytes)".into());
-            self.push_rule(Rule { head: "image(n + tag, b) <+".into(), body: vec!["kv.saved(tag, n, b)".into(), "if tag > 0".into()] });
+            self.push_rule(Rule {
+                head: "image(n + tag, b) <+".into(),
+                body: vec!["kv.saved(tag, n, b)".into(), "if tag > 0".into()],
+            });
             self.push_rule(Rule { head: "kv.load(n, b) <=".into(), body: vec!["image(n, b)".into()] });
             self.edges.push((image, load, false));
         }
@@ -211,7 +220,10 @@ impl Gen {
     }
 
     fn timer(&mut self) {
-        let delay = self.dice.pick(&["after 10ms", "after 30ms", "every 10ms", "every 10ms..40ms", "every 20ms jitter 5ms"]).to_string();
+        let delay = self
+            .dice
+            .pick(&["after 10ms", "after 30ms", "every 10ms", "every 10ms..40ms", "every 20ms jitter 5ms"])
+            .to_string();
         let mut rel = Rel::new("tick", Kind::Timer, vec![]);
         let mut body = String::new();
         if self.dice.percent(85) {
@@ -229,7 +241,8 @@ impl Gen {
                 }
             }
             body = format!(" while {}({})", over.name, args.join(", "));
-            let numbers: Vec<&String> = rel.names.iter().zip(&rel.cols).filter(|(_, t)| **t == T::Num).map(|(n, _)| n).collect();
+            let numbers: Vec<&String> =
+                rel.names.iter().zip(&rel.cols).filter(|(_, t)| **t == T::Num).map(|(n, _)| n).collect();
             match (self.dice.below(3), numbers.first()) {
                 (0, Some(x)) => body.push_str(&format!(", if {x} > 0")),
                 (1, Some(x)) => {
@@ -237,7 +250,13 @@ impl Gen {
                     let other = self.rels[*self.dice.pick(&others)].clone();
                     let mut used = false;
                     let args: Vec<String> = (other.cols.iter())
-                        .map(|t| if *t == T::Num && !std::mem::replace(&mut used, true) { x.to_string() } else { "_".into() })
+                        .map(|t| {
+                            if *t == T::Num && !std::mem::replace(&mut used, true) {
+                                x.to_string()
+                            } else {
+                                "_".into()
+                            }
+                        })
                         .collect();
                     body.push_str(&format!(", !{}({})", other.name, args.join(", ")));
                 }
@@ -288,7 +307,9 @@ impl Gen {
                 _ => self.attempt(|g| {
                     let heads = g.of(&[Kind::Table, Kind::View, Kind::Event, Kind::Var]);
                     let head = *g.dice.pick(&heads);
-                    !g.rels[head].aggregate && (g.rels[head].kind != Kind::Var || g.rels[head].lattice.is_some()) && g.now_rule(head)
+                    !g.rels[head].aggregate
+                        && (g.rels[head].kind != Kind::Var || g.rels[head].lattice.is_some())
+                        && g.now_rule(head)
                 }),
             };
         }

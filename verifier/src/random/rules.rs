@@ -20,9 +20,12 @@ pub(super) struct Scope {
 
 impl Scope {
     pub fn fresh(&mut self, ty: &T) -> String {
-        let name = ["a", "b", "c", "d", "f", "g", "h", "i", "j", "k", "l", "o", "q", "r", "s", "u", "w", "x", "y", "z"]
-            .get(self.next)
-            .map_or_else(|| format!("x{}", self.next), |s| s.to_string());
+        let name = [
+            "a", "b", "c", "d", "f", "g", "h", "i", "j", "k", "l", "o", "q", "r", "s", "u", "w", "x", "y",
+            "z",
+        ]
+        .get(self.next)
+        .map_or_else(|| format!("x{}", self.next), |s| s.to_string());
         self.next += 1;
         self.vars.push((name.clone(), ty.clone()));
         name
@@ -54,13 +57,11 @@ impl Gen {
                 1 => "Some(_)".into(),
                 _ => format!("Some({})", self.inner(scope)),
             },
-            0..60 if bind && *ty == T::Pair => {
-                match self.dice.below(3) {
-                    0 => format!("({}, _)", self.inner(scope)),
-                    1 => format!("(_, {})", self.inner(scope)),
-                    _ => format!("({}, {})", self.inner(scope), self.inner(scope)),
-                }
-            }
+            0..60 if bind && *ty == T::Pair => match self.dice.below(3) {
+                0 => format!("({}, _)", self.inner(scope)),
+                1 => format!("(_, {})", self.inner(scope)),
+                _ => format!("({}, {})", self.inner(scope), self.inner(scope)),
+            },
             0..80 if bind => scope.fresh(ty),
             80..88 => self.constant(ty).unwrap_or_else(|| "_".into()),
             _ => "_".into(),
@@ -213,7 +214,8 @@ impl Gen {
                 scope.reads.push((rel, true));
             }
             60..74 => {
-                let rel = if scope.event && self.dice.percent(25) { self.event() } else { *self.dice.pick(&state) };
+                let rel =
+                    if scope.event && self.dice.percent(25) { self.event() } else { *self.dice.pick(&state) };
                 let decl = self.rels[rel].clone();
                 let args = self.args(&decl, scope, false);
                 scope.body.push(format!("!{}({args})", decl.name));
@@ -274,7 +276,8 @@ impl Gen {
             }
             let key = if r.kind == Kind::Var { Some(0) } else { r.key };
             let key = key.or(r.lattice.map(|_| r.cols.len() - 1));
-            (r.is_state() || r.kind == Kind::Event && scope.event) && key.is_some_and(|k| r.cols[k..] == [ty.clone()])
+            (r.is_state() || r.kind == Kind::Event && scope.event)
+                && key.is_some_and(|k| r.cols[k..] == [ty.clone()])
         };
         let all: Vec<usize> = (0..self.rels.len()).filter(|i| fits(&self.rels[*i])).collect();
         if all.is_empty() {
@@ -289,7 +292,8 @@ impl Gen {
         if !decl.cols.iter().all(|t| self.fills(t, scope)) {
             return None;
         }
-        let key: Vec<String> = decl.cols[..decl.cols.len() - 1].iter().map(|t| self.expr(t, scope, depth)).collect();
+        let key: Vec<String> =
+            decl.cols[..decl.cols.len() - 1].iter().map(|t| self.expr(t, scope, depth)).collect();
         scope.reads.push((rel, true));
         Some(format!("{}[{}]", decl.name, key.join(", ")))
     }
@@ -297,7 +301,7 @@ impl Gen {
     /// An expression of a type over a scope's variables.
     pub fn expr(&mut self, ty: &T, scope: &mut Scope, depth: usize) -> String {
         let known = scope.of(ty);
-        let given = matches!(ty, T::Req | T::Bytes | T::List);
+        let given = matches!(ty, T::Req | T::Bytes | T::List) || *ty == T::Id && !scope.draws;
         if !known.is_empty() && (given || depth == 0 || self.dice.percent(55)) {
             return self.dice.pick(&known).clone();
         }
@@ -307,7 +311,11 @@ impl Gen {
             T::Num if leaf => self.constant(ty).expect("numbers have constants"),
             T::Num => match self.dice.below(14) {
                 0 => format!("({} + 1) % 3", self.expr(&T::Num, scope, depth)),
-                1 => format!("({} + {}) % 3", self.expr(&T::Num, scope, depth), self.expr(&T::Num, scope, depth)),
+                1 => format!(
+                    "({} + {}) % 3",
+                    self.expr(&T::Num, scope, depth),
+                    self.expr(&T::Num, scope, depth)
+                ),
                 2 => format!("{}.max({})", self.operand(scope), self.expr(&T::Num, scope, depth)),
                 3 => format!("{}.saturating_sub(1)", self.operand(scope)),
                 4 if !scope.of(&T::Pair).is_empty() => {
@@ -324,7 +332,11 @@ impl Gen {
                 }
                 7 if !scope.of(&T::Bool).is_empty() => {
                     let bools = scope.of(&T::Bool);
-                    format!("if {} {{ 1 }} else {{ {} }}", self.dice.pick(&bools), self.expr(&T::Num, scope, depth))
+                    format!(
+                        "if {} {{ 1 }} else {{ {} }}",
+                        self.dice.pick(&bools),
+                        self.expr(&T::Num, scope, depth)
+                    )
                 }
                 8 if !scope.of(&T::List).is_empty() => {
                     let lists = scope.of(&T::List);
@@ -342,7 +354,12 @@ impl Gen {
                 0 => self.dice.pick(&["true", "false"]).to_string(),
                 1 => format!("{} != {}", self.operand(scope), self.expr(&T::Num, scope, depth)),
                 2 => format!("{} <= {}", self.operand(scope), self.expr(&T::Num, scope, depth)),
-                3 => format!("{} == {} || {} > 1", self.operand(scope), self.expr(&T::Num, scope, 0), self.operand(scope)),
+                3 => format!(
+                    "{} == {} || {} > 1",
+                    self.operand(scope),
+                    self.expr(&T::Num, scope, 0),
+                    self.operand(scope)
+                ),
                 4 if !scope.of(&T::Addr).is_empty() => {
                     let addresses = scope.of(&T::Addr);
                     format!("{} == me", self.dice.pick(&addresses))
@@ -358,7 +375,9 @@ impl Gen {
                 2 if self.dice.percent(30) => "None".into(),
                 _ => format!("Some({})", self.expr(&T::Num, scope, depth)),
             },
-            T::Pair => format!("({}, {})", self.expr(&T::Num, scope, depth), self.expr(&T::Num, scope, depth)),
+            T::Pair => {
+                format!("({}, {})", self.expr(&T::Num, scope, depth), self.expr(&T::Num, scope, depth))
+            }
             T::Addr => match self.dice.below(4) {
                 0 => format!("node.at({})", self.dice.below(2)),
                 1 => format!("node.of({})", self.operand(scope)),
@@ -377,7 +396,11 @@ impl Gen {
     /// A number to call a method on: literals need their type.
     fn operand(&mut self, scope: &Scope) -> String {
         let known = scope.of(&T::Num);
-        if known.is_empty() || self.dice.percent(10) { format!("{}u64", self.dice.below(3)) } else { self.dice.pick(&known).clone() }
+        if known.is_empty() || self.dice.percent(10) {
+            format!("{}u64", self.dice.below(3))
+        } else {
+            self.dice.pick(&known).clone()
+        }
     }
 
     /// Whether a column can be filled: some types come only from bodies.
@@ -419,12 +442,15 @@ impl Gen {
         let mut args: Vec<String> = rel.cols[..key].iter().map(|t| self.expr(t, scope, 1)).collect();
         let careful = self.dice.percent(88);
         for ty in &rel.cols[key..] {
-            if careful && *ty == T::Num && scope.event && self.dice.percent(60) {
+            if careful && *ty == T::Num && op == "<+" && self.dice.percent(60) {
                 let e = self.expr(ty, &mut Scope { draws: false, ..scope.clone() }, 0);
                 args.push(format!("{}({e})", self.dice.pick(&["min", "max", "min"])));
             } else if careful && *ty != T::Id {
                 // A function of the first key column.
-                let mut only = Scope { vars: scope.vars.iter().filter(|(n, _)| args.first() == Some(n)).cloned().collect(), ..Scope::default() };
+                let mut only = Scope {
+                    vars: scope.vars.iter().filter(|(n, _)| args.first() == Some(n)).cloned().collect(),
+                    ..Scope::default()
+                };
                 args.push(self.expr(ty, &mut only, 0));
                 scope.reads.extend(only.reads);
             } else {
@@ -432,7 +458,10 @@ impl Gen {
             }
         }
         if careful && op == "<=" && rel.kind == Kind::Table && scope.event {
-            let mut guard: Vec<String> = args[..key].iter().map(|a| if scope.vars.iter().any(|(n, _)| n == a) { a.clone() } else { "_".into() }).collect();
+            let mut guard: Vec<String> = args[..key]
+                .iter()
+                .map(|a| if scope.vars.iter().any(|(n, _)| n == a) { a.clone() } else { "_".into() })
+                .collect();
             guard.extend(rel.cols[key..].iter().map(|_| "_".to_string()));
             scope.body.push(format!("!old {}({})", rel.name, guard.join(", ")));
         }
@@ -484,7 +513,13 @@ impl Gen {
         // With `index` a group has several rows.
         let keyed = keyed && first > 0 && !args.iter().any(|a| a.starts_with("index"));
         for (i, arg) in args.iter().enumerate() {
-            list.push_str(if i == 0 { "" } else if i == first && keyed { " => " } else { ", " });
+            list.push_str(if i == 0 {
+                ""
+            } else if i == first && keyed {
+                " => "
+            } else {
+                ", "
+            });
             list.push_str(arg);
         }
         let own = &mut self.rels[head];
@@ -498,7 +533,9 @@ impl Gen {
 
     /// Transitive closure of a table or view with two columns of numbers, as a view.
     pub fn closure(&mut self) -> bool {
-        let two = |r: &Rel| matches!(r.kind, Kind::Table | Kind::View) && r.cols == [T::Num, T::Num] && r.lattice.is_none();
+        let two = |r: &Rel| {
+            matches!(r.kind, Kind::Table | Kind::View) && r.cols == [T::Num, T::Num] && r.lattice.is_none()
+        };
         let all: Vec<usize> = (0..self.rels.len()).filter(|i| two(&self.rels[*i])).collect();
         if all.is_empty() || self.rels.iter().any(|r| r.name == "path") {
             return false;
@@ -533,7 +570,11 @@ impl Gen {
         let args: Vec<String> = (rel.cols.iter())
             .map(|t| {
                 let known = scope.of(t);
-                if known.is_empty() || self.dice.percent(30) { "_".into() } else { self.dice.pick(&known).clone() }
+                if known.is_empty() || self.dice.percent(30) {
+                    "_".into()
+                } else {
+                    self.dice.pick(&known).clone()
+                }
             })
             .collect();
         if args.iter().all(|a| a == "_") && self.dice.percent(85) {
@@ -553,7 +594,8 @@ impl Gen {
         }
         let mut scope = self.body(true);
         // An event that schedules itself for ever would never let the macro-step end: let it count up to an end.
-        if rel.kind == Kind::Event || rel.kind == Kind::Var || rel.lattice.is_some() || self.dice.percent(30) {
+        if rel.kind == Kind::Event || rel.kind == Kind::Var || rel.lattice.is_some() || self.dice.percent(30)
+        {
             let Some(x) = scope.of(&T::Num).first().cloned() else { return false };
             scope.body.push(format!("if {x} < 2"));
         }

@@ -94,7 +94,17 @@ pub struct Rel {
 impl Rel {
     /// A plain relation.
     pub fn new(name: &str, kind: Kind, cols: Vec<T>) -> Rel {
-        Rel { name: name.into(), kind, cols, names: vec![], key: None, lattice: None, aggregate: false, ready: true, word: None }
+        Rel {
+            name: name.into(),
+            kind,
+            cols,
+            names: vec![],
+            key: None,
+            lattice: None,
+            aggregate: false,
+            ready: true,
+            word: None,
+        }
     }
 
     /// Whether its rows last for one tick.
