@@ -4,6 +4,7 @@
 //! disturbs the machine disturbs all of them; [`report`] takes medians and prints. Open-loop load and remote
 //! hosts are left out: a node's CPU time is read from this machine's `/proc`.
 
+pub mod deployed;
 pub mod interleave;
 pub mod load;
 pub mod process;
@@ -11,6 +12,7 @@ pub mod recorder;
 pub mod report;
 pub mod workload;
 
+pub use deployed::Deployed;
 pub use interleave::{Plan, interleave};
 pub use load::{Outcome, closed_loop};
 pub use process::{NodeProcess, Usage};
