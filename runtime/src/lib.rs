@@ -8,6 +8,7 @@ pub mod control;
 pub mod deploy;
 mod driver;
 pub mod embed;
+pub mod launch;
 pub mod metrics;
 mod start;
 pub mod storage;

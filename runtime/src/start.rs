@@ -79,10 +79,28 @@ impl From<io::Error> for StartError {
 
 /// Listens at an address; port 0 means any free one.
 pub(crate) fn bind(node: &str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).map_err(|error| match error.kind() {
+    let bound = if address.port() == 0 { bind_free(address) } else { TcpListener::bind(address) };
+    bound.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => StartError::PortInUse { node: node.to_string(), address },
         _ => StartError::Bind { node: node.to_string(), address, error },
     })
+}
+
+/// A free port below those that the system gives to outgoing connections: a node that restarts must find
+/// its port free, and dialling it meanwhile must not connect a socket to itself.
+fn bind_free(address: SocketAddr) -> io::Result<TcpListener> {
+    const PORTS: std::ops::Range<u64> = 20_000..32_000;
+    let mut draw = crate::transport::hello::fresh_boot();
+    for _ in 0..100 {
+        let port = PORTS.start + draw % (PORTS.end - PORTS.start);
+        match TcpListener::bind(SocketAddr::new(address.ip(), port as u16)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                draw = crate::transport::hello::fresh_boot();
+            }
+            other => return other,
+        }
+    }
+    TcpListener::bind(address)
 }
 
 /// Where a node is to listen: as the deployment says, or any free loopback port.

@@ -1,0 +1,156 @@
+//! A process per node: started, watched, restarted, stopped, and never left behind.
+//!
+//! Without libtest's harness, since this program is also the node process and a launcher that dies.
+
+#[path = "../src/tests/mock.rs"]
+#[allow(dead_code)]
+mod mock;
+
+use anabranch::StartError;
+use anabranch::client::{LoadClient, LoadOptions};
+use anabranch::control::Control;
+use anabranch::deploy::Deployment;
+use anabranch::launch::{Cluster, LaunchOptions, Progress, child};
+use anabranch_core::node::{NodeIndex, Protocol};
+use mock::{ASK, Echo, Mock};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+fn main() {
+    match std::env::args().nth(1).as_deref() {
+        Some("node") => std::process::exit(child(|name| (name == "mock").then(protocol))),
+        Some("launcher") => return launcher(),
+        _ => {}
+    }
+    let filter = std::env::args().nth(1).filter(|arg| !arg.starts_with('-'));
+    let tests: [(&str, fn()); 4] = [
+        ("calls_and_stops", calls_and_stops),
+        ("a_killed_node_is_noticed_and_restarted", a_killed_node_is_noticed_and_restarted),
+        ("nodes_end_with_their_launcher", nodes_end_with_their_launcher),
+        ("a_port_in_use_is_named", a_port_in_use_is_named),
+    ];
+    for (name, test) in tests {
+        if filter.as_ref().is_none_or(|f| name.contains(f.as_str())) {
+            test();
+            println!("test {name} ... ok");
+        }
+    }
+}
+
+fn protocol() -> Arc<dyn Protocol> {
+    Mock::new(Echo, &["server", "other"]).shared()
+}
+
+fn launch(instances: &[u32]) -> Cluster {
+    let protocol = protocol();
+    let deployment = Deployment::local(protocol.as_ref(), instances);
+    let options = LaunchOptions::this_program(&["node"]).expect("this program");
+    let mut ready = 0;
+    let mut count = |progress| ready += u32::from(matches!(progress, Progress::Ready { .. }));
+    let cluster = Cluster::launch(protocol, deployment, options, &mut count).expect("launch");
+    assert_eq!(ready, instances.iter().sum::<u32>());
+    cluster
+}
+
+fn ask(cluster: &Cluster) {
+    let protocol = protocol();
+    let mut client = LoadClient::connect(protocol.as_ref(), cluster.deployment(), LoadOptions::default())
+        .expect("connect");
+    let mut done = Vec::new();
+    for token in 0..10 {
+        client.submit(ASK, b"hello", None, token);
+    }
+    while client.open() > 0 {
+        client.poll(Duration::from_secs(10), &mut done).expect("poll");
+    }
+    assert!(done.iter().all(|c| c.outcome.as_deref() == Ok(&b"hello"[..])), "{done:?}");
+}
+
+fn calls_and_stops() {
+    let cluster = launch(&[2, 1]);
+    ask(&cluster);
+    let stats =
+        Control::connect(protocol().as_ref(), cluster.deployment(), NodeIndex(1)).and_then(|mut c| c.stats());
+    let stats = stats.expect("stats");
+    assert_eq!((stats.node.as_str(), stats.pid), ("server.1", cluster.pid(NodeIndex(1)).expect("runs")));
+    let pids: Vec<u32> = (0..3).map(|i| cluster.pid(NodeIndex(i)).expect("runs")).collect();
+    for ended in cluster.stop(Duration::from_secs(10)) {
+        assert!(ended.orderly, "{ended:?}");
+    }
+    assert!(!pids.iter().any(|&pid| alive(pid)), "nothing is left");
+}
+
+fn a_killed_node_is_noticed_and_restarted() {
+    let mut cluster = launch(&[2, 1]);
+    assert_eq!(cluster.ended(), []);
+    let node = NodeIndex(1);
+    let pid = cluster.pid(node).expect("runs").to_string();
+    assert!(Command::new("kill").args(["-9", &pid]).status().expect("kill").success());
+    let ended = wait_for(|| cluster.ended().pop());
+    assert_eq!(
+        (ended.name.as_str(), ended.how.as_str(), ended.restartable),
+        ("server.1", "killed by signal 9", true)
+    );
+    cluster.restart(node).expect("restart");
+    cluster.wait_ready(node).expect("ready");
+    ask(&cluster);
+    cluster.stop(Duration::from_secs(10));
+}
+
+/// Launches a cluster, says its processes, and waits to be killed.
+fn launcher() {
+    let cluster = launch(&[1, 1]);
+    for i in 0..2 {
+        println!("{}", cluster.pid(NodeIndex(i)).expect("runs"));
+    }
+    std::thread::sleep(Duration::from_secs(60));
+}
+
+fn nodes_end_with_their_launcher() {
+    let program = std::env::current_exe().expect("this program");
+    let mut launcher = Command::new(program).arg("launcher").stdout(Stdio::piped()).spawn().expect("spawn");
+    let lines = BufReader::new(launcher.stdout.take().expect("piped")).lines();
+    let pids: Vec<u32> = lines.take(2).map(|line| line.expect("a line").parse().expect("a pid")).collect();
+    assert!(pids.iter().all(|&pid| alive(pid)));
+    launcher.kill().expect("kill");
+    launcher.wait().expect("wait");
+    wait_for(|| (!pids.iter().any(|&pid| alive(pid))).then_some(()));
+}
+
+fn a_port_in_use_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = taken.local_addr().expect("address");
+    let protocol = protocol();
+    let mut deployment = Deployment::local(protocol.as_ref(), &[1, 1]);
+    deployment.roles[1].addresses = vec![address];
+    let options = LaunchOptions::this_program(&["node"]).expect("this program");
+    match Cluster::launch(protocol, deployment, options, &mut |_| {}) {
+        Err(StartError::Process { node, reason }) => {
+            assert_eq!(node, "other.0");
+            assert!(
+                reason.starts_with(&format!("the port of {address} is in use: stop what listens there")),
+                "{reason}"
+            );
+        }
+        other => panic!("{:?}", other.err()),
+    }
+}
+
+/// Whether a process runs (and is no zombie).
+fn alive(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:") && !line.contains("Z"))
+}
+
+fn wait_for<T>(mut what: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(found) = what() {
+            return found;
+        }
+        assert!(Instant::now() < until, "waited for too long");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
