@@ -3,5 +3,6 @@
 pub mod draw;
 pub mod engine;
 pub mod eval;
+pub mod exec;
 pub mod interp;
 pub mod random;

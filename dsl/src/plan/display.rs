@@ -77,8 +77,9 @@ impl RolePlan {
             None => columns.join(", "),
         };
         write!(f, "{}({columns}): {}", r.name, self.class(&r.class))?;
-        for index in &r.indexes {
-            write!(f, " {:?}", index.columns)?;
+        for (i, index) in r.indexes.iter().enumerate() {
+            let primary = if r.primary == Some(IndexIx(i as u32)) { "*" } else { "" };
+            write!(f, " {:?}{primary}", index.columns)?;
             if index.unique && !index.membership {
                 write!(f, "unique")?;
             }

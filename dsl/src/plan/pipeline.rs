@@ -226,7 +226,8 @@ pub enum Emit {
         group: Vec<Slot>,
         /// By aggregate: its arguments.
         args: Vec<Vec<PExpr>>,
-        /// The tuple that `index()` numbers (all named variables of the body, in order of first appearance).
+        /// The tuple that `index()` numbers: all named variables of the body, in order of first appearance (empty
+        /// if `index()` does not occur).
         binding: Vec<Slot>,
     },
     /// `<+`: schedule a row. Events: it is in the list when the next tick begins. Tables: phase B.

@@ -45,10 +45,13 @@ pub struct Relation {
     pub durable: bool,
     /// Read by invariants only.
     pub ghost: bool,
-    /// All sets of columns under which it is probed, each once. For tables the first one decides membership:
-    /// the key columns (keyed) or the most useful set (the longest chain of prefixes); there is always at
-    /// least one for relations with storage. Event relations have indexes only where they are probed.
+    /// All sets of columns under which it is probed, each once.
     pub indexes: Vec<Index>,
+    /// The index that decides membership and holds the rows: the key (keyed relations), or the index with the
+    /// fewest columns but some, whose groups are then searched. Other indexes with [`Index::membership`] need no
+    /// storage: the primary one answers them. `None` for relations that nobody probes: events and views of which
+    /// only the list or the changes are read.
+    pub primary: Option<IndexIx>,
     /// Pipelines into counted, aggregated and (insert-only) recursive views and standing rules, each with
     /// [`Source::Change`](super::Source::Change) of this relation as start. To be run on each visible change.
     pub deltas: Vec<super::Pipeline>,

@@ -81,6 +81,34 @@ impl<'a> Builder<'a> {
         own.durable = relation.durable;
         own.ghost = relation.ghost;
         self.of.insert(id, rel);
+        if let (Some(k), true) =
+            (self.at(rel).key, matches!(self.at(rel).class, Class::Table | Class::Var(_)))
+        {
+            self.index(rel, (0..k).collect());
+        }
+    }
+
+    /// Decides which index holds the rows.
+    pub fn primaries(&mut self) {
+        for i in 0..self.relations.len() {
+            let rel = RelIx(i as u32);
+            let relation = self.at(rel);
+            let stored = matches!(relation.class, Class::Table | Class::Var(_));
+            let keyed = relation.key.filter(|_| stored || !relation.indexes.is_empty());
+            let least = (0..relation.indexes.len())
+                .filter(|x| !relation.indexes[*x].columns.is_empty())
+                .min_by_key(|x| relation.indexes[*x].columns.len());
+            let primary = match (keyed, least) {
+                (Some(k), _) => Some(self.index(rel, (0..k).collect())),
+                (None, Some(x)) => Some(IndexIx(x as u32)),
+                (None, None) if stored || !relation.indexes.is_empty() => {
+                    let all = (0..relation.columns.len()).collect();
+                    Some(self.index(rel, all))
+                }
+                (None, None) => None,
+            };
+            self.relations[i].primary = primary;
+        }
     }
 
     /// Adds a relation.
@@ -97,6 +125,7 @@ impl<'a> Builder<'a> {
             durable: false,
             ghost: false,
             indexes: vec![],
+            primary: None,
             deltas: vec![],
             dirties: vec![],
             watchers: vec![],

@@ -125,7 +125,8 @@ impl Builder<'_> {
         let looked_up = looked_up.into_iter().map(|(k, slot)| (k, place(slot))).collect();
         let mut convert =
             |b: &mut Self, e: &ir::Expr| b.over_group(e, &names, &looked_up, &mut next, scope.state);
-        let binding = scope.named.clone();
+        let numbers = functions.iter().any(|f| f.function == ir::AggregateFn::Index);
+        let binding = if numbers { scope.named.clone() } else { vec![] };
 
         let direct = match &rule.head {
             ir::Head::Now { rel, .. } => {
@@ -274,6 +275,7 @@ impl Builder<'_> {
                     let key: Vec<PExpr> =
                         args.iter().map(|e| self.over_group(e, names, looked_up, next, state)).collect();
                     let index = self.index(rel, (0..key.len()).collect());
+                    self.relations[rel.index()].probed = true;
                     Hole::Lookup { rel, index, key }
                 }
                 ir::Hole::NowMs => Hole::NowMs,

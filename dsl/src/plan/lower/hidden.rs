@@ -120,6 +120,8 @@ impl Builder<'_> {
             let rows = self.hidden_view(format!("__rows_{}", self.at(timer).name), columns.clone());
             self.relations[timer.index()].class = Class::Input(InputKind::Timer { rows });
             self.relations[rows.index()].track.timer = true;
+            self.relations[rows.index()].probed = true;
+            self.index(rows, (0..columns.len()).collect());
             let mut scope = Scope::new(true);
             self.literals(&mut scope, &declaration.rows);
             let args = columns.iter().map(|c| PExpr::Var(scope.bound(&c.name))).collect();

@@ -25,9 +25,6 @@ use builder::Builder;
 use logical::Lit;
 use std::collections::BTreeMap;
 
-pub(crate) use builder::is_event;
-pub(crate) use steps::aggregate;
-
 /// The plan of a role.
 ///
 /// # Panics
@@ -50,6 +47,7 @@ pub fn lower(protocol: &ir::Protocol, role: ir::RoleId) -> RolePlan {
     facts::removable::decide(&mut b.relations, &b.rules, &b.standing);
     let views = views::views(&mut b);
     let steps = steps::steps(&mut b, &views);
+    b.primaries();
     let mut plan = RolePlan {
         role,
         relations: b.relations,

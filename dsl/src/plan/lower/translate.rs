@@ -218,6 +218,7 @@ impl Builder<'_> {
                     return Hole::Slot(self.lookup(scope, rel, key));
                 }
                 let index = self.index(rel, (0..key.len()).collect());
+                self.relations[rel.index()].probed = true;
                 Hole::Lookup { rel, index, key }
             }
             ir::Hole::Unique => Hole::Unique { binding: scope.named.clone(), route: scope.route },
