@@ -1,1 +1,5 @@
-//! Protocols written in Anabranch: two-phase commit, MultiPaxos.
+//! Protocols written in Anabranch.
+//!
+//! Each folder holds the rules in one `protocol!` block, with what the rules call in Rust beside it.
+
+pub mod kv;

@@ -208,7 +208,8 @@ pub struct AggregateSpec {
     /// Whether different groups may give equal rows, so that rows of the view must be counted.
     pub merges: bool,
     /// `Index` or `IndexBy` occurs: each group gives one row for each of its bindings (`Index`) or different
-    /// arguments (`IndexBy`) instead of one row.
+    /// arguments (`IndexBy`) instead of one row. Numbers run through all contributions of the tick, whatever
+    /// their group: `assign(b, index(), req)` numbers the requests.
     pub enumerates: bool,
 }
 

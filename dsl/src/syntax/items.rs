@@ -354,11 +354,14 @@ fn local(
     let word = c.ident("`table`, `var` or `machine`")?;
     let what = word.to_string();
     let name = c.ident("a name")?;
-    if let (Some(span), false) = (durable, matches!(what.as_str(), "table" | "var" | "machine")) {
+    if let (Some(span), false) = (durable, matches!(what.as_str(), "table" | "var" | "machine" | "event")) {
         return Err(Diagnostic::error(
             "syntax",
             span,
-            format!("only a `table`, `var` or `machine` can be durable, not {} `{what}`", article(&what)),
+            format!(
+                "only a `table`, `var`, `machine` or `event` can be durable, not {} `{what}`",
+                article(&what)
+            ),
         ));
     }
     if let (Some(span), false) = (ghost, matches!(what.as_str(), "table" | "var" | "view")) {
