@@ -11,6 +11,7 @@ pub mod args;
 mod check;
 pub mod exit;
 mod fmt;
+mod graph;
 
 mod source;
 
@@ -51,6 +52,7 @@ fn dispatch(command: Command, _protocols: &Protocols) -> Result {
         Command::New(_) => Err(CommandError::failure("not yet available")),
         Command::Check(args) => check::run(&args),
         Command::Fmt(args) => fmt::run(&args),
+        Command::Graph(args) => graph::run(&args),
         _ => Err(CommandError::failure("not yet available")),
     }
 }

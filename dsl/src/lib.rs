@@ -3,6 +3,7 @@
 pub mod check;
 pub mod diag;
 pub mod fmt;
+pub mod graph;
 pub mod ir;
 pub mod plan;
 pub mod print;

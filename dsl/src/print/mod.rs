@@ -14,7 +14,7 @@ mod rule;
 pub(crate) mod visit;
 
 pub use order::normalize;
-pub use rule::{head_text, operator, rule_text};
+pub use rule::{body_text, head_text, operator, rule_text};
 
 use crate::diag::Diagnostic;
 use crate::fmt::lex::{Kind, Tok};

@@ -231,6 +231,11 @@ pub fn rule_text(ir: &Protocol, rule: &Rule) -> String {
     one_line(&toks)
 }
 
+/// The text of a body as one line.
+pub fn body_text(ir: &Protocol, body: &[Literal]) -> String {
+    one_line(&super::Printer::new(ir).body(body))
+}
+
 /// The text of a head as one line, without its operator.
 pub fn head_text(ir: &Protocol, rule: &Rule) -> String {
     let bare = Rule { body: Vec::new(), ..rule.clone() };
