@@ -3,6 +3,7 @@
 mod calls;
 mod durable;
 mod faults;
+mod files;
 mod links;
 mod mock;
 mod pressure;

@@ -1,6 +1,7 @@
 //! Back-pressure: queues stay bounded, and cycles of messages do not block.
 
 use super::mock::*;
+use crate::Exit;
 use crate::client::{LoadClient, LoadOptions};
 use crate::control::Control;
 use crate::deploy::{Deployment, Limits};
@@ -98,4 +99,37 @@ fn a_slow_receiver_slows_the_client_down() {
     let (pressed, peak) = run(rounds, limits, 1_000, 1_000, 10_000);
     assert!(pressed > 0, "nobody was pressed");
     assert!(peak < 4 << 20, "a queue grew to {peak} bytes");
+}
+
+/// A receiver that falls behind without bound is given up, which to the protocol is a crash of it.
+#[test]
+fn a_hopeless_receiver_is_given_up_and_restarted() {
+    let rounds = Rounds { hops: 1, slow: Duration::from_millis(2) };
+    let protocol = Mock::new(rounds, &["front", "back"]).shared();
+    let mut deployment = Deployment::local(protocol.as_ref(), &[1, 1]);
+    deployment.limits =
+        Limits { pressure_bytes: 1 << 30, queue_bytes: 1 << 20, batch_bytes: 64 << 10, ..Limits::default() };
+    let mut cluster = LocalCluster::start(protocol.clone(), deployment).expect("start");
+    let options = LoadOptions { timeout: Duration::from_secs(2), ..LoadOptions::default() };
+    let mut client = LoadClient::connect(protocol.as_ref(), cluster.deployment(), options).expect("connect");
+    for i in 0..1_000 {
+        client.submit(ASK, &vec![0; 10_000], None, i);
+    }
+    let mut done = Vec::new();
+    while !cluster.ended(NodeIndex(1)) {
+        client.poll(Duration::from_millis(20), &mut done).expect("poll");
+    }
+    match cluster.crash(NodeIndex(1)) {
+        Some(Exit::GivenUp { by }) => assert_eq!(by, "front.0"),
+        other => panic!("{other:?}"),
+    }
+    cluster.restart(NodeIndex(1)).expect("restart");
+    cluster.wait_ready(Duration::from_secs(10)).expect("ready");
+    while client.open() > 0 {
+        client.poll(Duration::from_secs(5), &mut done).expect("poll");
+    }
+    done.clear();
+    client.submit(ASK, b"again", None, 0);
+    client.poll(Duration::from_secs(5), &mut done).expect("poll");
+    assert_eq!(done[0].outcome.as_deref(), Ok(&b"round"[..]));
 }

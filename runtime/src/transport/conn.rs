@@ -6,6 +6,10 @@ use super::stream::Stream;
 use std::io::{self, ErrorKind, IoSlice};
 use std::time::Instant;
 
+const FIRST_BUFFER: usize = 16 << 10;
+const BUSY_BUFFER: usize = 256 << 10;
+const LEAST_ROOM: usize = 4 << 10;
+
 /// A non-blocking socket.
 pub(crate) trait Sock {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
@@ -89,13 +93,14 @@ impl<S: Sock> Conn<S> {
             if self.start == self.end {
                 (self.start, self.end) = (0, 0);
             }
-            if self.input.len() - self.end < 4096 {
+            if self.input.len() - self.end < LEAST_ROOM {
                 self.input.copy_within(self.start..self.end, 0);
                 self.end -= self.start;
                 self.start = 0;
-                let want = (self.end + 16 * 1024).max(self.input.len());
-                let want = if self.input.len() - self.end < 4096 { want.next_power_of_two() } else { want };
-                self.input.resize(want, 0);
+                if self.input.len() - self.end < LEAST_ROOM {
+                    let size = (self.input.len() * 2).max(FIRST_BUFFER);
+                    self.input.resize(size, 0);
+                }
             }
             let room = self.input.len() - self.end;
             match self.sock.read(&mut self.input[self.end..]) {
@@ -108,6 +113,10 @@ impl<S: Sock> Conn<S> {
                     // A short read has emptied the socket; asking again would cost a system call.
                     if n < room {
                         return Ok(Fill::Drained);
+                    }
+                    // Busy connections get larger buffers, so that a round's input takes one call.
+                    if self.input.len() < BUSY_BUFFER {
+                        self.input.resize(self.input.len() * 2, 0);
                     }
                     if got >= limit {
                         return Ok(Fill::More);
@@ -128,7 +137,7 @@ impl<S: Sock> Conn<S> {
     pub fn consume(&mut self, n: usize) {
         self.start += n;
         // A large frame's buffer is given back.
-        if self.start == self.end && self.input.len() > 1 << 20 {
+        if self.start == self.end && self.input.len() > 2 * BUSY_BUFFER {
             self.input = Vec::new();
             (self.start, self.end) = (0, 0);
         }
