@@ -9,4 +9,5 @@
 pub mod baseline;
 pub mod measure;
 pub mod on_runtime;
+pub mod protocols;
 pub mod votes;

@@ -1,23 +1,35 @@
 //! A running Anabranch deployment as a target.
 
 use super::process::NodeProcess;
-use super::{Outcome, Recorder, Target, Workload};
+use super::{Outcome, Recorder, Shape, Target, Workload};
 use anabranch::client::{CallError, Completion, LoadClient, LoadOptions};
 use anabranch::control::Control;
 use anabranch::core::node::{NodeIndex, Protocol};
 use anabranch::deploy::Deployment;
+use anabranch::launch::{Cluster, LaunchOptions};
 use std::collections::BTreeMap;
 use std::io::{Error, Result};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A running deployment, its addresses resolved. Whoever started it stops it.
+const NODE: &str = "deployed-node";
+
+/// Becomes a node if the command line says so; otherwise returns.
+pub fn maybe_node(find: impl Fn(&str) -> Option<Arc<dyn Protocol>>) {
+    if std::env::args().nth(1).is_some_and(|a| a == NODE) {
+        std::process::exit(anabranch::launch::child(find));
+    }
+}
+
+/// A running deployment, its addresses resolved. Whoever started it stops it, unless it was launched here.
 pub struct Deployed {
     name: String,
     protocol: Arc<dyn Protocol>,
     deployment: Deployment,
     workload: Workload,
     nodes: Vec<(NodeProcess, Control)>,
+    /// Stops the nodes when it goes.
+    cluster: Option<Cluster>,
 }
 
 impl Deployed {
@@ -35,7 +47,29 @@ impl Deployed {
             let stats = control.stats().map_err(Error::other)?;
             nodes.push((NodeProcess { name: stats.node, pid: stats.pid }, control));
         }
-        Ok(Deployed { name: name.to_owned(), protocol, deployment, workload, nodes })
+        Ok(Deployed { name: name.to_owned(), protocol, deployment, workload, nodes, cluster: None })
+    }
+
+    /// Starts a process per node and loads it with the protocol's first request. The nodes are this program
+    /// again: it must call [`maybe_node`] first.
+    pub fn launch(name: &str, protocol: Arc<dyn Protocol>, deployment: Deployment) -> Result<Deployed> {
+        let options = LaunchOptions::this_program(&[NODE])?;
+        let cluster =
+            Cluster::launch(protocol.clone(), deployment, options, &mut |_| {}).map_err(Error::other)?;
+        let deployment = cluster.deployment().clone();
+        let workload = Workload::new(protocol.as_ref(), &deployment.layout(), &[], &Shape::default())
+            .map_err(Error::other)?;
+        let mut deployed = Deployed::new(name, protocol, deployment, workload)?;
+        deployed.cluster = Some(cluster);
+        Ok(deployed)
+    }
+
+    /// Stops the nodes, if they were launched here.
+    pub fn stop(&mut self) {
+        self.nodes.clear();
+        if let Some(cluster) = self.cluster.take() {
+            cluster.stop(Duration::from_secs(5));
+        }
     }
 }
 
