@@ -13,7 +13,7 @@ mod load;
 mod session;
 
 pub use load::{Completion, LoadClient, LoadOptions};
-pub use session::{Client, route};
+pub use session::Client;
 
 use crate::transport::hello::Refusal;
 use std::fmt;

@@ -246,7 +246,7 @@ impl<S: Sock> Core<S> {
         self.remotes.len()
     }
 
-    /// Queues a request; its completion carries the token. `route` is the stable hash of the `by` argument.
+    /// Queues a request; its completion carries the token. `route` is the route of the `by` argument.
     pub fn submit(
         &mut self,
         tag: u16,

@@ -83,7 +83,7 @@ impl LoadClient {
         self.core.open()
     }
 
-    /// Queues a request; [`LoadClient::poll`] writes it. `route` is the stable hash of the argument named
+    /// Queues a request; [`LoadClient::poll`] writes it. `route` is the route of the argument named
     /// by `by`, for requests that have one.
     pub fn submit(&mut self, tag: u16, args: &[u8], route: Option<u64>, token: u64) {
         self.core.submit(tag, args, route, token, self.options.timeout, Instant::now());

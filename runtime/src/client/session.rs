@@ -7,7 +7,7 @@ use super::core::Core;
 use super::{CallError, Completion, ConnectError};
 use crate::deploy::Deployment;
 use crate::transport::conn::Sock;
-use anabranch_core::data::{Data, Schema, StableHasher};
+use anabranch_core::data::Schema;
 use anabranch_core::node::{Protocol, RequestInfo};
 use anabranch_core::value::Value;
 use anabranch_core::wire::Reader;
@@ -74,8 +74,8 @@ impl Client {
         self.session
     }
 
-    /// A request by tag with encoded arguments; gives the encoded reply columns. `route` is the stable hash
-    /// of the argument named by `by`, for requests that have one.
+    /// A request by tag with encoded arguments; gives the encoded reply columns. `route` is the route
+    /// ([`Data::route`](anabranch_core::data::Data::route)) of the argument named by `by`, for requests that have one.
     pub async fn call_raw(
         &self,
         tag: u16,
@@ -104,7 +104,7 @@ impl Client {
                 panic!("`{column}` of `{name}`: {mismatch}");
             }
         }
-        let route = info.by.map(|by| route_of(&args[by]));
+        let route = info.by.map(|by| u64::from(args[by].route()));
         match self.call_raw(info.tag, bytes.into(), route).await {
             Ok(reply) => {
                 let columns = Schema::Tuple(info.reply.iter().map(|(_, schema)| schema.clone()).collect());
@@ -126,20 +126,6 @@ impl Client {
     pub fn request(&self, name: &str) -> Option<&RequestInfo> {
         self.requests.iter().find(|info| info.name == name)
     }
-}
-
-/// The hash that chooses an instance for a value.
-pub(crate) fn route_of(value: &Value) -> u64 {
-    let mut hasher = StableHasher::new(0);
-    value.stable_hash(&mut hasher);
-    hasher.finish()
-}
-
-/// The same for a typed value.
-pub fn route<T: Data>(value: &T) -> u64 {
-    let mut hasher = StableHasher::new(0);
-    value.stable_hash(&mut hasher);
-    hasher.finish()
 }
 
 fn decode(schema: &Schema, bytes: &[u8]) -> Result<Value, CallError<Value>> {
