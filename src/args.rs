@@ -122,15 +122,15 @@ pub struct Graph {
 /// `anabranch node`
 #[derive(Debug, Args)]
 pub struct Node {
-    /// The deployment file
-    #[arg(value_name = "DEPLOYMENT.toml")]
-    pub deployment: PathBuf,
+    /// The deployment file, with all addresses
+    #[arg(value_name = "DEPLOYMENT.toml", required_unless_present = "launched")]
+    pub deployment: Option<PathBuf>,
     /// Which node, such as `participant.2`
-    #[arg(value_name = "NODE")]
-    pub node: String,
-    /// Addresses of all nodes, between commas, in place of those in the file (set by `deploy`)
-    #[arg(long, value_name = "ADDRESSES", hide = true)]
-    pub addresses: Option<String>,
+    #[arg(value_name = "NODE", required_unless_present = "launched")]
+    pub node: Option<String>,
+    /// Take orders over standard input, as `deploy` gives them
+    #[arg(long, hide = true, conflicts_with_all = ["deployment", "node"])]
+    pub launched: bool,
 }
 
 /// `anabranch deploy`
@@ -190,9 +190,16 @@ pub struct Bench {
     /// The protocol's name
     #[arg(value_name = "PROTOCOL")]
     pub protocol: String,
-    /// How many nodes, which params; the protocol's default layout if absent
+    /// How many nodes, which params; if absent one node for each role that takes requests and three for
+    /// each other role, not durable
     #[arg(long, value_name = "FILE")]
     pub deployment: Option<PathBuf>,
+    /// Which request to send; the protocol's first if absent
+    #[arg(long, value_name = "NAME")]
+    pub request: Option<String>,
+    /// Length of byte strings in requests
+    #[arg(long, value_name = "BYTES", default_value_t = 16)]
+    pub payload: usize,
     /// Numbers of closed-loop clients, one measurement each
     #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_values_t = [1, 64, 1024])]
     pub clients: Vec<usize>,

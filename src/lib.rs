@@ -8,12 +8,19 @@
 //! One file per verb. Read [`args`] for what there is, [`exit`] for exit codes.
 
 pub mod args;
+mod bench;
+mod call;
 mod check;
+mod deploy;
+mod deployment;
 pub mod exit;
 mod fmt;
 mod graph;
 
+mod inspect;
+mod node;
 mod source;
+mod value;
 
 use anabranch::core::node::Protocol;
 use args::{Arguments, Command};
@@ -47,12 +54,16 @@ pub fn run(protocols: &Protocols) -> ExitCode {
     }
 }
 
-fn dispatch(command: Command, _protocols: &Protocols) -> Result {
+fn dispatch(command: Command, protocols: &Protocols) -> Result {
     match command {
-        Command::New(_) => Err(CommandError::failure("not yet available")),
+        Command::New(_) => Err(exit::CommandError::failure("not yet available")),
         Command::Check(args) => check::run(&args),
         Command::Fmt(args) => fmt::run(&args),
         Command::Graph(args) => graph::run(&args),
-        _ => Err(CommandError::failure("not yet available")),
+        Command::Node(args) => node::run(&args, protocols),
+        Command::Deploy(args) => deploy::run(&args, protocols),
+        Command::Call(args) => call::run(&args, protocols),
+        Command::Inspect(args) => inspect::run(&args, protocols),
+        Command::Bench(args) => bench::run(&args, protocols),
     }
 }

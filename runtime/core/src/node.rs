@@ -333,3 +333,40 @@ pub trait Leaves: Send + Sync {
     /// A fresh machine, by index in the IR.
     fn machine(&self, machine: u32) -> Option<Box<dyn crate::machine::ErasedMachine>>;
 }
+
+/// A protocol by reference: what `protocol!` offers is static, what runtimes keep is shared.
+impl<P: Protocol + ?Sized> Protocol for &P {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+    fn text(&self) -> &'static str {
+        (**self).text()
+    }
+    fn fingerprint(&self) -> u64 {
+        (**self).fingerprint()
+    }
+    fn roles(&self) -> &'static [&'static str] {
+        (**self).roles()
+    }
+    fn requests(&self) -> Vec<RequestInfo> {
+        (**self).requests()
+    }
+    fn messages(&self) -> Vec<MessageInfo> {
+        (**self).messages()
+    }
+    fn params(&self) -> Vec<ParamInfo> {
+        (**self).params()
+    }
+    fn tables(&self) -> Vec<TableInfo> {
+        (**self).tables()
+    }
+    fn check(&self, layout: &Layout, params: &BTreeMap<String, Value>) -> Vec<String> {
+        (**self).check(layout, params)
+    }
+    fn node(&self, setup: Setup) -> Box<dyn Node> {
+        (**self).node(setup)
+    }
+    fn leaves(&self) -> &dyn Leaves {
+        (**self).leaves()
+    }
+}
