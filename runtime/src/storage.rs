@@ -9,7 +9,7 @@ mod fs;
 pub use anabranch_core::log::{Cut, Identity, LogError, OpenError, Recovered};
 pub use fs::FsDisk;
 
-use anabranch_core::disk::Disk;
+use anabranch_core::disk::{Disk, DiskError};
 use anabranch_core::log::{Batch, Log, LogOptions};
 use std::collections::VecDeque;
 use std::path::Path;
@@ -71,12 +71,16 @@ enum Engine {
 
 struct Job {
     batch: Batch,
-    snapshot: Option<(u64, Vec<u8>)>,
+    snapshot: Option<(u64, Image)>,
 }
+
+/// Makes a snapshot's bytes, on the log's thread.
+type Image = Box<dyn FnOnce() -> Vec<u8> + Send>;
 
 struct Done {
     batch: Batch,
     stable: Result<u64, LogError>,
+    image: Option<u64>,
     took: Duration,
 }
 
@@ -98,19 +102,9 @@ impl Wal {
     ) -> Result<(Recovered, Wal), OpenError> {
         let (recovered, log) = Log::open(disk, identity, options.log)?;
         let (batch, stable) = (log.batch(), log.stable());
-        let engine = match options.waker {
-            None => Engine::Inline(Box::new(log)),
-            Some(waker) => {
-                let ((jobs, queue), (report, done)) = (channel(), channel());
-                let name = format!("log of {}", identity.seat.instance);
-                let thread =
-                    std::thread::Builder::new().name(name).spawn(move || serve(log, &queue, &report, &waker));
-                let thread = thread.map_err(|error| fs::fault("start the log's thread", "", &error))?;
-                Engine::Thread { jobs, done, thread, busy: false }
-            }
-        };
+        let engine = Engine::Inline(Box::new(log));
         let restored: usize = recovered.records.iter().map(|(_, body)| body.len() + 32).sum();
-        let wal = Wal {
+        let mut wal = Wal {
             batch,
             waiting: VecDeque::new(),
             spare: None,
@@ -123,7 +117,28 @@ impl Wal {
             last_image: recovered.snapshot.as_ref().map_or(0, |image| image.len() as u64),
             stats: WalStats::default(),
         };
+        if let Some(waker) = options.waker {
+            wal.start(waker)?;
+        }
         Ok((recovered, wal))
+    }
+
+    /// Gives the log a thread, if it has none: from now on [`Wal::sync`] returns at once, and `waker` is called
+    /// when there is news for [`Wal::poll`].
+    pub fn start(&mut self, waker: Waker) -> Result<(), DiskError> {
+        let log = match std::mem::replace(&mut self.engine, Engine::Closed) {
+            Engine::Inline(log) => log,
+            other => {
+                self.engine = other;
+                return Ok(());
+            }
+        };
+        let ((jobs, queue), (report, done)) = (channel(), channel());
+        let thread = std::thread::Builder::new().name("log".into());
+        let thread = thread.spawn(move || serve(*log, &queue, &report, &waker));
+        let thread = thread.map_err(|error| fs::fault("start", "the log's thread", &error))?;
+        self.engine = Engine::Thread { jobs, done, thread, busy: false };
+        Ok(())
     }
 
     /// Appends a tick's durable changes and gives the record's number. It is not stable yet.
@@ -189,6 +204,7 @@ impl Wal {
         self.stats.busy += done.took;
         self.under_way = 0;
         self.spare = Some(done.batch);
+        self.last_image = done.image.unwrap_or(self.last_image);
         match done.stable {
             Ok(stable) => self.stable = stable,
             Err(error) => self.failed = Some(error),
@@ -242,8 +258,12 @@ impl Wal {
     /// Replaces all records so far by an image of the durable state after them. Written like a group; what
     /// is appended from now on comes after it.
     pub fn snapshot(&mut self, tick: u64, image: Vec<u8>) {
+        self.snapshot_with(tick, Box::new(|| image));
+    }
+
+    /// The same with an image that the log's thread makes, from a fork of the node say.
+    pub fn snapshot_with(&mut self, tick: u64, image: Box<dyn FnOnce() -> Vec<u8> + Send>) {
         self.since_snapshot = 0;
-        self.last_image = image.len() as u64;
         let batch = self.batch.take(self.spare.take());
         self.waiting.push_back(Job { batch, snapshot: Some((tick, image)) });
         self.sync();
@@ -284,10 +304,13 @@ impl Drop for Wal {
 fn perform<D: Disk>(log: &mut Log<D>, job: Job) -> Done {
     let begun = Instant::now();
     let mut stable = log.commit(&job.batch);
-    if let (Ok(_), Some((tick, image))) = (&stable, &job.snapshot) {
-        stable = log.snapshot(*tick, image).map(|()| log.stable());
+    let mut size = None;
+    if let (Ok(_), Some((tick, image))) = (&stable, job.snapshot) {
+        let image = image();
+        size = Some(image.len() as u64);
+        stable = log.snapshot(tick, &image).map(|()| log.stable());
     }
-    Done { batch: job.batch, stable, took: begun.elapsed() }
+    Done { batch: job.batch, stable, image: size, took: begun.elapsed() }
 }
 
 fn serve<D: Disk>(

@@ -47,7 +47,7 @@ fn append_and_reopen(threaded: bool) {
             let tick = expected.len() as u64;
             wal.append(tick, &[life as u8; 40]);
             expected.push(tick);
-            if tick % 7 == 0 {
+            if tick.is_multiple_of(7) {
                 wal.sync();
             }
             assert!(wal.poll().expect("polls") <= wal.last());
