@@ -6,6 +6,7 @@ pub mod id;
 pub mod log;
 pub mod machine;
 pub mod node;
+pub mod session;
 pub mod sessions;
 pub mod store;
 pub mod value;
