@@ -17,8 +17,6 @@
 //!
 //! Not here: what frames look like (`transport`), how the log is kept (`store`), processes (`launch`).
 
-pub(crate) use links::attach;
-
 mod give;
 mod house;
 mod links;
@@ -32,6 +30,7 @@ use crate::transport::conn::Conn;
 use crate::transport::hello::{self, Refusal};
 use crate::transport::stream::Stream;
 use anabranch_core::node::{Broken, Layout, Node, NodeIndex, Outbox, Protocol, Seat, TickArgs};
+use anabranch_core::session::Fate;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use rustc_hash::FxHashMap;
@@ -150,8 +149,8 @@ struct Peer {
     boot: Option<u64>,
     /// It asks for no more requests.
     pressed: bool,
-    /// An incarnation that is not talked to any more.
-    given_up: Option<u64>,
+    /// Whether it was given up.
+    fate: Fate,
     /// When to dial next, and how long to wait after that.
     dial_at: Option<Instant>,
     backoff: Duration,

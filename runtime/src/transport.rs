@@ -1,6 +1,7 @@
-//! Bytes between nodes and clients: connections, handshakes, streams that survive broken connections.
+//! Bytes between nodes and clients: connections. What travels over them, and how streams survive broken
+//! ones, is in core's [`session`](anabranch_core::session).
 
 pub(crate) mod conn;
-pub(crate) mod frame;
 pub(crate) mod hello;
-pub(crate) mod stream;
+
+pub(crate) use anabranch_core::session::{frame, stream};

@@ -6,12 +6,12 @@
 
 use super::{CallError, Completion, ConnectError};
 use crate::deploy::Deployment;
-use crate::driver::attach;
 use crate::transport::conn::{Conn, Fill, Sock};
 use crate::transport::frame::{Header, Kind};
 use crate::transport::hello::{self, Hello, Refusal, Welcome, Who};
 use crate::transport::stream::{Accept, Stream};
 use anabranch_core::node::{Layout, NodeIndex, Protocol};
+use anabranch_core::session::attach;
 use anabranch_core::wire::{Reader, WireError};
 use bytes::Bytes;
 use std::cmp::Reverse;

@@ -84,8 +84,9 @@ impl Driver {
         if state.stream.queued() <= self.config.limits.queue_bytes {
             return;
         }
-        state.given_up = state.boot;
-        state.stream.clear();
+        let linked = state.link.and_then(|number| self.links[number].as_ref());
+        let connected = state.boot.filter(|_| linked.is_some_and(|link| link.with == With::Node(peer)));
+        state.fate.give_up(&mut state.stream, connected);
         self.counters.given_up += 1;
         let link = self.peers[peer as usize].link;
         tracing::error!(node = %self.config.name, peer = %self.peer_name(peer), "fell too far behind: given up");

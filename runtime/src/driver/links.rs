@@ -8,6 +8,7 @@ use crate::transport::conn::{Conn, Sock as _};
 use crate::transport::frame::{Header, Kind};
 use crate::transport::hello::{Hello, Refusal, Welcome, Who};
 use crate::transport::stream::Stream;
+use anabranch_core::session::attach;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 use std::io;
@@ -19,24 +20,6 @@ const LAST_BACKOFF: Duration = Duration::from_secs(1);
 /// A frame that belongs to no stream.
 pub(super) fn side(kind: Kind) -> Header {
     Header { kind, pressed: false, seq: 0, ack: 0 }
-}
-
-/// Connects a stream with the incarnation that the other side is; false if the two accounts contradict each
-/// other. `boot` is the incarnation that the stream was with.
-pub(crate) fn attach(
-    boot: &mut Option<u64>,
-    stream: &mut Stream,
-    theirs: u64,
-    knows_us: bool,
-    received: u64,
-) -> bool {
-    let fresh = received == 0 && stream.untouched();
-    if *boot == Some(theirs) && (knows_us || fresh) {
-        return stream.resume(received);
-    }
-    stream.restart();
-    *boot = Some(theirs);
-    stream.resume(if knows_us { received } else { 0 })
 }
 
 impl Driver {
@@ -165,9 +148,7 @@ impl Driver {
                 if from <= self.me || from as usize >= self.peers.len() {
                     return Err(Refusal::Malformed);
                 }
-                if self.peers[from as usize].given_up == Some(hello.boot) {
-                    return Err(Refusal::GivenUp);
-                }
+                self.peers[from as usize].fate.admit(hello.boot)?;
                 if let Some(old) = self.peers[from as usize].link.take() {
                     self.close(old, now);
                 }
@@ -213,9 +194,7 @@ impl Driver {
         let welcome = Welcome::decode(payload).ok_or(Refusal::Malformed)?;
         let state = &mut self.peers[peer as usize];
         let knows_us = welcome.peer_boot == self.boot;
-        if state.given_up == Some(welcome.boot) {
-            return Err(Refusal::GivenUp);
-        }
+        state.fate.admit(welcome.boot)?;
         if !knows_us || !attach(&mut state.boot, &mut state.stream, welcome.boot, true, welcome.received) {
             return Err(Refusal::Malformed);
         }

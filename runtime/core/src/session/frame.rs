@@ -150,9 +150,12 @@ pub fn push(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
     finish(out, start, header);
 }
 
+/// A frame's header and payload, and how many bytes it took.
+pub type Parsed<'a> = (Header, &'a [u8], usize);
+
 /// Takes one frame from the beginning of `bytes`: header, payload, bytes used; `None` if it is not whole.
 /// Judges the header as soon as it is there, so that a lie about the length costs no memory.
-pub fn parse(bytes: &[u8], limit: usize) -> Result<Option<(Header, &[u8], usize)>, FrameError> {
+pub fn parse(bytes: &[u8], limit: usize) -> Result<Option<Parsed<'_>>, FrameError> {
     // The first bytes already tell strangers from friends.
     if let Some(&version) = bytes.get(4)
         && version != VERSION
