@@ -78,3 +78,23 @@ impl Diagnostic {
         quote_spanned!(span=> ::core::compile_error!(#text);)
     }
 }
+
+/// One line per place: `line:column code: message`, then labels and help, indented. For tests and logs; the
+/// command line draws the source instead.
+impl std::fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let at = |span: Span| format!("{}:{}", span.start().line, span.start().column + 1);
+        let level = if self.severity == Severity::Warning { "warning " } else { "" };
+        write!(f, "{} {level}{}: {}", at(self.primary.0), self.code, self.message)?;
+        if !self.primary.1.is_empty() {
+            write!(f, "\n  {}", self.primary.1)?;
+        }
+        for (span, label) in &self.labels {
+            write!(f, "\n  {} {label}", at(*span))?;
+        }
+        match &self.help {
+            Some(help) => write!(f, "\n  help: {help}"),
+            None => Ok(()),
+        }
+    }
+}

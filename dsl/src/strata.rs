@@ -39,7 +39,7 @@ impl Strict {
             Strict::Aggregate => "aggregates over",
             Strict::Lookup => "looks up",
             Strict::Lattice => "reads the exact value of",
-            Strict::Machine => "feeds the machine that gives",
+            Strict::Machine => "is a result of",
         }
     }
 }

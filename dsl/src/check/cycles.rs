@@ -2,7 +2,7 @@
 
 use crate::diag::Diagnostic;
 use crate::ir::{Protocol, RoleId};
-use crate::strata::{Cause, Dependencies};
+use crate::strata::{Cause, Dependencies, Strict};
 
 /// Reports every strict cycle with all its rules.
 pub fn check(p: &Protocol, errors: &mut Vec<Diagnostic>) {
@@ -17,9 +17,10 @@ pub fn check(p: &Protocol, errors: &mut Vec<Diagnostic>) {
                 .map(|e| format!("`{}`", p.relation(e.from).name))
                 .chain([format!("`{from}`")])
                 .collect();
+            let rule = cycle.iter().find(|e| matches!(e.cause, Cause::Rule(_))).unwrap_or(&first);
             let mut error = Diagnostic::error(
                 "unstratified",
-                first.place.0,
+                if strict == Strict::Machine { rule.place.0 } else { first.place.0 },
                 format!(
                     "`{to}` {} `{from}`, which depends on `{to}` within the same tick: {}",
                     strict.describe(),
@@ -36,6 +37,11 @@ pub fn check(p: &Protocol, errors: &mut Vec<Diagnostic>) {
                     Cause::Rule(rule) => error.label(p.rules[rule.index()].place.0, what),
                     Cause::Machine(machine) => error.label(p.machines[machine.index()].place.0, what),
                 };
+            }
+            if strict == Strict::Machine {
+                error = error.help("a machine's results include what it is fed within the tick: read its position before with `old`, as in `old kv.next(n)`");
+                errors.push(error);
+                continue;
             }
             errors.push(error.help(
                 "break the cycle: read the tick's beginning with `old`, or write at the next tick with `<+`",

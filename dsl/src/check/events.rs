@@ -26,6 +26,16 @@ pub fn check(p: &Protocol, errors: &mut Vec<Diagnostic>) {
     for relation in &p.relations {
         if let RelationKind::Timer(timer) = &relation.kind {
             versions(p, &timer.rows, errors);
+            if !timer.rows.is_empty() && atoms(&timer.rows).is_empty() {
+                errors.push(
+                    Diagnostic::error(
+                        "no-atom",
+                        relation.place.0,
+                        format!("the rows of timer `{}` read nothing", relation.name),
+                    )
+                    .help("`while` needs an atom; leave it away for a timer that always runs"),
+                );
+            }
             state_body(p, &timer.rows, &format!("the rows of timer `{}`", relation.name), relation, errors);
         }
     }
@@ -68,10 +78,9 @@ pub fn has_event(p: &Protocol, body: &[Literal]) -> bool {
     })
 }
 
-/// Whether an atom is a positive event.
+/// Whether an atom is a positive event. `old` of an event is a mistake of its own.
 pub fn is_driver(p: &Protocol, atom: &Atom) -> bool {
-    !atom.negated
-        && (atom.version == Version::New || p.relation(atom.rel).is_event() && atom.version == Version::Now)
+    !atom.negated && (atom.version == Version::New || p.relation(atom.rel).is_event())
 }
 
 /// `old`, `new` and machine parts where they mean something.
@@ -265,6 +274,11 @@ fn needs_event(p: &Protocol, rule: &Rule, errors: &mut Vec<Diagnostic>) {
     if let Some(why) = why {
         let mut error =
             Diagnostic::error("missing-event", rule.place.0, format!("{why}, but its body is only state"));
+        if let Some((atom, _)) =
+            atoms(&rule.body).into_iter().find(|(a, _)| a.negated && p.relation(a.rel).is_event())
+        {
+            error = error.label(atom.place.0, "that something does not happen is no event");
+        }
         let positive: Vec<&Atom> = atoms(&rule.body)
             .into_iter()
             .map(|(a, _)| a)

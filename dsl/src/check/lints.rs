@@ -11,6 +11,31 @@ pub fn check(p: &Protocol, errors: &mut Vec<Diagnostic>) {
         new_and_more(p, rule, errors);
         new_count(p, rule, errors);
         tick_aggregate(p, rule, errors);
+        same_tick(p, rule, errors);
+    }
+}
+
+/// Two things from outside in one body: they would have to arrive in the same tick.
+fn same_tick(p: &Protocol, rule: &Rule, errors: &mut Vec<Diagnostic>) {
+    let outside = |a: &Atom| {
+        !a.negated
+            && matches!(
+                p.relation(a.rel).kind,
+                RelationKind::Message | RelationKind::Request(_) | RelationKind::Timer(_)
+            )
+    };
+    let found: Vec<&Atom> = atoms(&rule.body).into_iter().map(|(a, _)| a).filter(|a| outside(a)).collect();
+    if let [first, second, ..] = found[..] {
+        let (a, b) = (&p.relation(first.rel).name, &p.relation(second.rel).name);
+        errors.push(
+            Diagnostic::warning(
+                "same-tick",
+                second.place.0,
+                format!("`{a}` and `{b}` hardly ever happen in the same tick"),
+            )
+            .label(first.place.0, format!("`{a}` lasts for one tick"))
+            .help("keep the one that comes first in a table"),
+        );
     }
 }
 
@@ -145,6 +170,10 @@ fn tick_aggregate(p: &Protocol, rule: &Rule, errors: &mut Vec<Diagnostic>) {
         .into_iter()
         .find(|a| matches!(a.function, AggregateFn::Count | AggregateFn::CountDistinct | AggregateFn::Sum));
     let Some(counting) = counting else { return };
+    if matches!(&rule.head, Head::Now { rel, .. } if matches!(p.relation(*rel).kind, RelationKind::View)) {
+        // A view over an event is an error already.
+        return;
+    }
     let arrives = |a: &&Atom| {
         !a.negated && matches!(p.relation(a.rel).kind, RelationKind::Message | RelationKind::Request(_))
     };

@@ -3,7 +3,7 @@
 use super::walk::{atoms, body_exprs, exprs, lookups, other_exprs};
 use crate::diag::Diagnostic;
 use crate::ir::{Delay, Head, Pattern, Protocol, RelId, RelationKind};
-use crate::resolve::{delays, describe};
+use crate::resolve::delays;
 use proc_macro2::{TokenStream, TokenTree};
 use std::collections::BTreeSet;
 
@@ -51,10 +51,7 @@ pub fn check(p: &Protocol, errors: &mut Vec<Diagnostic>) {
                 Event | Table | View => errors.push(Diagnostic::warning(
                     "unused",
                     relation.place.0,
-                    format!(
-                        "no rule derives `{name}`: {} stays empty",
-                        describe(relation).replacen("a ", "the ", 1).replacen("an ", "the ", 1)
-                    ),
+                    format!("no rule derives `{name}`: it stays empty"),
                 )),
                 _ => {}
             }

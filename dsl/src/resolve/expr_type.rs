@@ -138,9 +138,6 @@ impl Env<'_> {
                         self.types.unify(&left, &right);
                         left
                     }
-                    _ if self.types.is_integer(&left) && matches!(self.types.expand(&right), Ty::Var(_)) => {
-                        left
-                    }
                     _ => self.types.fresh(),
                 }
             }
@@ -333,7 +330,11 @@ impl Env<'_> {
                 let found = self.expr(&syn::Expr::Lit(l.clone()), &[], &mut BTreeMap::new());
                 self.types.unify(&found, ty)
             }
-            syn::Pat::Or(o) => o.cases.iter().fold(true, |ok, p| self.pattern(p, ty) && ok),
+            syn::Pat::Or(o) => {
+                let mut fits = true;
+                o.cases.iter().for_each(|p| fits &= self.pattern(p, ty));
+                fits
+            }
             syn::Pat::Wild(_) | syn::Pat::Rest(_) => true,
             _ => self.opaque(pat),
         }

@@ -107,7 +107,7 @@ pub fn suits(
         (Op::Send, _) => error(format!("`<~` sends messages, but `{name}` is {what}"))
             .map_err(|e| e.help(format!("for this node's own relations use `<=` or `<+`; to send, declare `message {name}(..) to role`"))),
         (_, Message) => error(format!("`{name}` is a message: it is sent with `<~`"))
-            .map_err(|e| e.help("also to oneself: `@ me`")),
+            .map_err(|e| e.help(format!("`{name}(..) @ p <~ ..`, also to oneself: it arrives at a later tick"))),
         (_, Request(_)) => error(format!("`{name}` is a request: only clients make it")),
         (_, _) if there.is_some() => error(format!("`{name}` belongs to another role")),
         (Op::Now, Event | Table | View | MachineFeed(_) | MachineSave(_) | MachineLoad(_)) => Ok(()),

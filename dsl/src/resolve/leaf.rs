@@ -118,6 +118,10 @@ impl Leaves<'_> {
     fn finish(&mut self, parsed: syn::Expr, holes: Vec<Hole>, span: Span) -> Option<Expr> {
         let mut used = Vec::new();
         let mut fine = true;
+        if let Some((span, what)) = vars::escape(&parsed) {
+            self.errors.push(Diagnostic::error("expression", span, what));
+            fine = false;
+        }
         for free in vars::free(&parsed) {
             let name = free.ident.to_string();
             if name.starts_with("__hole") || used.contains(&name) {
@@ -203,6 +207,21 @@ impl Leaves<'_> {
                 continue;
             }
             match &tokens[i] {
+                TokenTree::Ident(name) if name.to_string().starts_with("__") => {
+                    self.errors.push(Diagnostic::error(
+                        "reserved",
+                        name.span(),
+                        "names that begin with `__` or `r#` are kept for generated code",
+                    ))
+                }
+                TokenTree::Literal(l) if matches!(crate::syntax::millis(l), Ok(Some(_))) => self.errors.push(
+                    Diagnostic::error(
+                        "syntax",
+                        l.span(),
+                        "durations are written so only in timers and parameters",
+                    )
+                    .help("declare a `param` of type `Duration` and use that"),
+                ),
                 TokenTree::Group(g) => {
                     let inner = self.cut_into(&flatten(g.stream()), site, holes);
                     let mut group = Group::new(g.delimiter(), inner);
@@ -462,6 +481,8 @@ impl Leaves<'_> {
             ))
         } else if self.names.roles.contains_key(&name) {
             Some(format!("`{name}` is a role, not a variable"))
+        } else if name == "self" {
+            Some("`self` is a word of Rust".to_string())
         } else if name.starts_with("__") || name.starts_with("r#") {
             Some("names that begin with `__` or `r#` are kept for generated code".to_string())
         } else {

@@ -9,6 +9,9 @@
 //! Where that fails, the user declares the columns first: `event e(x: T);` or `view v(k: K => x: T);` and
 //! writes the rule by itself.
 
+// A diagnostic is large and made once per mistake.
+#![allow(clippy::result_large_err)]
+
 pub mod expr_type;
 mod heads;
 mod infer;
@@ -24,8 +27,8 @@ pub use number::number_leaves;
 
 use crate::diag::Diagnostic;
 use crate::ir::{
-    Alias, Column, Delay, GroupId, Lattice, Machine, MachineId, Param, Place, Protocol, RelId, Relation,
-    RelationKind, Request, Role, RoleId, Rule, RuleId, Schedule, Timer, Tokens,
+    Alias, Column, Constant, Delay, GroupId, Lattice, Machine, MachineId, Param, Place, Protocol, RelId,
+    Relation, RelationKind, Request, Role, RoleId, Rule, RuleId, Schedule, Timer, Tokens,
 };
 use crate::syntax::ast::{self, Item, Kind};
 use crate::syntax::cursor::{Raw, split_commas};
@@ -91,12 +94,20 @@ impl Resolver {
     fn globals(&mut self, ast: &ast::Protocol, errors: &mut Vec<Diagnostic>) {
         for item in &ast.items {
             match item {
+                Item::Broken(name) => {
+                    self.names.broken.insert(name.to_string());
+                }
+                Item::At(_, items) => self.names.broken.extend(items.iter().filter_map(|item| match item {
+                    Item::Broken(name) => Some(name.to_string()),
+                    _ => None,
+                })),
                 Item::Use(raw) => {
                     imports(&raw.tokens, &mut self.names);
                     self.protocol.uses.push(Tokens(raw.stream()));
                 }
                 Item::Role(name, docs) => {
-                    if self.names.declare(name, errors) {
+                    let first = self.names.declare(name, errors);
+                    if first {
                         let role = RoleId(self.protocol.roles.len() as u32);
                         self.names.roles.insert(name.to_string(), role);
                         self.names.locals.push(BTreeMap::new());
@@ -120,13 +131,27 @@ impl Resolver {
             }
         }
         self.types.imported = self.names.imported.clone();
+        // An alias may use one that follows: what is resolved grows until the last is.
+        let aliases = ast
+            .items
+            .iter()
+            .filter_map(|i| if let Item::Alias(name, raw) = i { Some((name, raw)) } else { None });
+        for _ in aliases.clone() {
+            for (name, raw) in aliases.clone() {
+                if let Ok(ty) = syn::parse2::<syn::Type>(raw.stream())
+                    && !mentions(&ty, &name.to_string())
+                {
+                    let ty = self.types.parse(&ty);
+                    self.types.aliases.insert(name.to_string(), ty);
+                }
+            }
+        }
         for item in &ast.items {
             match item {
                 Item::Alias(name, raw) => {
                     if self.names.declare(name, errors)
-                        && let Some((ty, tokens)) = self.parse_type(raw, errors)
+                        && let Some((_, tokens)) = self.parse_type(raw, errors)
                     {
-                        self.types.aliases.insert(name.to_string(), ty);
                         self.protocol.aliases.push(Alias {
                             name: name.to_string(),
                             ty: tokens,
@@ -135,9 +160,31 @@ impl Resolver {
                     }
                 }
                 Item::Param(name, raw, default) => {
-                    if self.names.declare(name, errors) {
+                    let first = self.names.declare(name, errors);
+                    if first {
                         self.names.params.insert(name.to_string());
                         if let Some((_, ty)) = self.parse_type(raw, errors) {
+                            let duration = is_duration(&ty);
+                            let number = matches!(default, Some(Constant::Rust(t)) if syn::parse2::<syn::LitInt>(t.0.clone()).is_ok());
+                            if matches!(default, Some(Constant::Millis(_))) && !duration {
+                                errors.push(
+                                    Diagnostic::error(
+                                        "type",
+                                        name.span(),
+                                        format!("the default of `{name}` is a duration"),
+                                    )
+                                    .help(format!("`param {name}: Duration = …;`")),
+                                );
+                            } else if duration && number {
+                                errors.push(
+                                    Diagnostic::error(
+                                        "type",
+                                        name.span(),
+                                        format!("the default of `{name}` needs a unit"),
+                                    )
+                                    .help("write `500ms`, `2s`, `5min` or `1h`"),
+                                );
+                            }
                             self.protocol.params.push(Param {
                                 name: name.to_string(),
                                 ty,
@@ -169,10 +216,18 @@ impl Resolver {
             }
             Ok(ty) => {
                 if let Some(word) = unportable(&ty) {
-                    errors.push(
+                    let error = if word.to_string().starts_with('f') {
+                        Diagnostic::error(
+                            "type",
+                            word.span(),
+                            format!("`{word}` has no total order, which rows need"),
+                        )
+                        .help("use an integer in a smaller unit")
+                    } else {
                         Diagnostic::error("type", word.span(), format!("`{word}` differs between machines"))
-                            .help(format!("use `{}`", if word == "usize" { "u64" } else { "i64" })),
-                    );
+                            .help(format!("use `{}`", if word == "usize" { "u64" } else { "i64" }))
+                    };
+                    errors.push(error);
                     return None;
                 }
                 Some((self.types.parse(&ty), Tokens(ty.to_token_stream())))
@@ -190,7 +245,7 @@ impl Resolver {
 
     fn role(&self, name: &Ident, errors: &mut Vec<Diagnostic>) -> Option<RoleId> {
         let found = self.names.roles.get(&name.to_string()).copied();
-        if found.is_none() {
+        if found.is_none() && !self.names.broken.contains(&name.to_string()) {
             let mut error = Diagnostic::error("unknown-role", name.span(), format!("unknown role `{name}`"));
             error = match names::nearest(&name.to_string(), self.names.roles.keys()) {
                 Some(near) => error.help(format!("did you mean `{near}`?")),
@@ -271,8 +326,11 @@ impl Resolver {
     ) -> Vec<(Column, Option<Ty>)> {
         let mut out: Vec<(Column, Option<Ty>)> = Vec::new();
         for column in columns {
-            errors
-                .extend(names::forbidden(&column.name).filter(|_| column.name.to_string().starts_with("__")));
+            let own_word =
+                ["me", "old", "new", "on", "at", "start", "never", "forget", "reply", "refuse", "redirect"];
+            if !own_word.contains(&column.name.to_string().as_str()) {
+                errors.extend(names::forbidden(&column.name));
+            }
             let name = column.name.to_string();
             if let Some((first, _)) = out.iter().find(|(c, _)| c.name == name) {
                 errors.push(names::duplicate(&column.name, first.place.0));
@@ -447,19 +505,10 @@ impl Resolver {
                             )
                             .help(format!("declare it: `param {name}: Duration = 500ms;`")),
                         ),
-                        Some(p)
-                            if p.ty.0.to_string() != "Duration"
-                                && !p.ty.0.to_string().ends_with(":: Duration") =>
-                        {
-                            errors.push(
-                                Diagnostic::error(
-                                    "type",
-                                    name.span(),
-                                    format!("`{name}` is not a `Duration`"),
-                                )
+                        Some(p) if !is_duration(&p.ty) => errors.push(
+                            Diagnostic::error("type", name.span(), format!("`{name}` is not a `Duration`"))
                                 .label(p.place.0, "declared here"),
-                            )
-                        }
+                        ),
                         Some(_) => {}
                     }
                 }
@@ -469,6 +518,16 @@ impl Resolver {
         };
         if columns.is_empty() && matches!(kind, RelationKind::Var(_)) {
             errors.push(Diagnostic::error("var", ast.name.span(), "a var holds at least one value"));
+        }
+        if key == Some(columns.len()) && !matches!(kind, RelationKind::Var(_)) {
+            errors.push(
+                Diagnostic::error(
+                    "syntax",
+                    ast.name.span(),
+                    format!("no column of `{}` follows `=>`: all columns are the key", ast.name),
+                )
+                .help("leave `=>` away: without it, a relation is a set of rows"),
+            );
         }
         unique_names(&mut columns);
         let mut relation = plain(&ast.name.to_string(), Some(role), kind, key, place);
@@ -812,12 +871,31 @@ fn table_key(
     Some(first)
 }
 
-/// `usize` and `isize` anywhere in a type.
+fn is_duration(ty: &Tokens) -> bool {
+    let text = ty.0.to_string();
+    text == "Duration" || text.ends_with(":: Duration")
+}
+
+/// Whether a type mentions a name.
+fn mentions(ty: &syn::Type, name: &str) -> bool {
+    fn any(stream: proc_macro2::TokenStream, name: &str) -> bool {
+        stream.into_iter().any(|t| match t {
+            TokenTree::Ident(i) => i == name,
+            TokenTree::Group(g) => any(g.stream(), name),
+            _ => false,
+        })
+    }
+    any(ty.to_token_stream(), name)
+}
+
+/// `usize`, `isize`, `f32` and `f64` anywhere in a type.
 fn unportable(ty: &syn::Type) -> Option<Ident> {
     struct Find(Option<Ident>);
     impl<'a> syn::visit::Visit<'a> for Find {
         fn visit_path(&mut self, p: &'a syn::Path) {
-            if let Some(i) = p.get_ident().filter(|i| *i == "usize" || *i == "isize") {
+            if let Some(i) =
+                p.get_ident().filter(|i| *i == "usize" || *i == "isize" || *i == "f32" || *i == "f64")
+            {
                 self.0.get_or_insert(i.clone());
             }
             syn::visit::visit_path(self, p);

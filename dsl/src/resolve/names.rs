@@ -23,6 +23,8 @@ pub struct Names {
     pub globals: BTreeMap<String, RelId>,
     /// What each role declares.
     pub locals: Vec<BTreeMap<String, RelId>>,
+    /// Names of declarations that could not be read.
+    pub broken: BTreeSet<String>,
     /// Where each global name was declared: one name space.
     pub declared: BTreeMap<String, Span>,
 }
@@ -41,9 +43,17 @@ impl Names {
     pub fn declare(&mut self, ident: &Ident, errors: &mut Vec<Diagnostic>) -> bool {
         let name = ident.to_string();
         errors.extend(forbidden(ident));
+        if super::types::is_known(&name) {
+            errors.push(Diagnostic::error(
+                "reserved",
+                ident.span(),
+                format!("`{name}` is a type that every protocol has"),
+            ));
+        }
         match self.declared.get(&name) {
             Some(first) => {
                 errors.push(duplicate(ident, *first));
+                self.broken.insert(name);
                 false
             }
             None => {
@@ -65,9 +75,12 @@ pub fn duplicate(ident: &Ident, first: Span) -> Diagnostic {
         .label(first, "the first declaration")
 }
 
-/// Words that the language keeps for itself, and names that generated code uses.
+/// Words that the language or Rust keep for themselves, and names that generated code uses.
 pub fn forbidden(ident: &Ident) -> Option<Diagnostic> {
     let name = ident.to_string();
+    if syn::parse_str::<syn::Ident>(&name).is_err() {
+        return Some(Diagnostic::error("reserved", ident.span(), format!("`{name}` is a word of Rust")));
+    }
     let words = ["me", "old", "new", "on", "at", "forget", "reply", "refuse", "redirect", "start", "never"];
     if words.contains(&name.as_str()) {
         return Some(Diagnostic::error(

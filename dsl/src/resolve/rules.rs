@@ -9,7 +9,7 @@ use crate::ir::{
 };
 use crate::syntax::ast::{self, Op, Verb};
 use crate::syntax::cursor::Raw;
-use proc_macro2::Span;
+use proc_macro2::{Ident, Span};
 use std::collections::BTreeMap;
 
 /// What rules are read against.
@@ -120,6 +120,26 @@ impl<'a> Rules<'a> {
         })
     }
 
+    /// The variables that patterns name. `me` and parameters compare.
+    fn binds(&self, raw: &Raw) -> Vec<Ident> {
+        let mut names = Leaves::pattern_names(raw);
+        names.retain(|i| i != "me" && !self.names.params.contains(&i.to_string()));
+        names
+    }
+
+    /// What a literal binds, by name; the first place wins.
+    fn binders(&self, literal: &ast::Literal, out: &mut BTreeMap<String, Span>) {
+        let patterns = match literal {
+            ast::Literal::Atom(a) if !a.negated => &a.args,
+            ast::Literal::Let(p, _) | ast::Literal::For(p, _) => p,
+            ast::Literal::NewJoin(inner, _) => return inner.iter().for_each(|l| self.binders(l, out)),
+            ast::Literal::Atom(_) | ast::Literal::If(_) => return,
+        };
+        for ident in self.binds(patterns) {
+            out.entry(ident.to_string()).or_insert(ident.span());
+        }
+    }
+
     /// A body; `None` if some part is wrong. The variables bound are returned in any case, so that the
     /// head can be checked as well.
     fn body(
@@ -129,7 +149,7 @@ impl<'a> Rules<'a> {
         mut bound: BTreeMap<String, Span>,
     ) -> (Option<Vec<Literal>>, BTreeMap<String, Span>) {
         let mut later = BTreeMap::new();
-        body.iter().for_each(|l| binders(l, &mut later));
+        body.iter().for_each(|l| self.binders(l, &mut later));
         let mut out = Vec::new();
         let mut fine = true;
         for literal in body {
@@ -147,7 +167,7 @@ impl<'a> Rules<'a> {
                     let expr = leaves.expr(raw, Site::Body);
                     let pattern = leaves.one_pattern(pat);
                     // Even if the expression is wrong, what the pattern names counts as bound.
-                    for ident in Leaves::pattern_names(pat) {
+                    for ident in self.binds(pat) {
                         bound.entry(ident.to_string()).or_insert(ident.span());
                     }
                     match (pattern, expr, literal) {
@@ -222,13 +242,8 @@ impl<'a> Rules<'a> {
         let mut leaves = self.leaves(role);
         (leaves.bound, leaves.later) = (bound.clone(), later.clone());
         let args = leaves.patterns(&atom.args, arity.unwrap_or(0));
-        let at = match &atom.at {
-            Some(raw) => Some(leaves.one_pattern(raw)),
-            None => None,
-        };
-        let mut names = Leaves::pattern_names(&atom.args);
-        // These compare; they are no variables.
-        names.retain(|ident| ident != "me" && !self.names.params.contains(&ident.to_string()));
+        let at = atom.at.as_ref().map(|raw| leaves.one_pattern(raw));
+        let names = self.binds(&atom.args);
         if atom.negated {
             for ident in names.iter().filter(|i| !bound.contains_key(&i.to_string())) {
                 let mut error = Diagnostic::error(
@@ -245,10 +260,8 @@ impl<'a> Rules<'a> {
                 self.errors.push(error);
             }
         } else {
-            for ident in names.into_iter().chain(atom.at.iter().flat_map(Leaves::pattern_names)) {
-                if ident != "me" {
-                    bound.entry(ident.to_string()).or_insert(ident.span());
-                }
+            for ident in names.into_iter().chain(atom.at.iter().flat_map(|at| self.binds(at))) {
+                bound.entry(ident.to_string()).or_insert(ident.span());
             }
         }
         let (rel, args) = (rel?, args?);
@@ -313,6 +326,9 @@ impl<'a> Rules<'a> {
 
     fn unknown(&mut self, role: RoleId, name: &ast::Name) {
         let text = name.text();
+        if self.names.broken.contains(&name.base.to_string()) {
+            return;
+        }
         let here = &self.role_names[role.index()];
         let elsewhere = self.names.anywhere(&text);
         let error = if let Some((owner, rel)) = elsewhere.first() {
@@ -327,6 +343,13 @@ impl<'a> Rules<'a> {
         } else {
             let error =
                 Diagnostic::error("unknown-relation", name.span(), format!("unknown relation `{text}`"));
+            let machine = self.names.relation(Some(role), &format!("{}.done", name.base)).is_some();
+            if let (Some(part), true) = (&name.part, machine) {
+                self.errors.push(error.help(format!(
+                    "a machine has no `{part}`: its parts are `done`, `next`, `save`, `saved` and `load`"
+                )));
+                return;
+            }
             match self.names.similar(Some(role), &text) {
                 Some(near) => error.help(format!("did you mean `{near}`?")),
                 None => error.help(format!("declare it: `table {text}(column: Type);`, `event`, `view` or, outside of `at`, `message`")),
@@ -344,6 +367,9 @@ impl<'a> Rules<'a> {
         }
         if let Some(rel) = self.names.globals.get(&text) {
             return Some(*rel);
+        }
+        if self.names.broken.contains(&name.base.to_string()) {
+            return None;
         }
         let mut error;
         if found.is_empty() {
@@ -444,25 +470,6 @@ impl<'a> Rules<'a> {
             }
             _ => Head::Now { rel, args },
         })
-    }
-}
-
-/// What a literal binds, by name; the first place wins.
-fn binders(literal: &ast::Literal, out: &mut BTreeMap<String, Span>) {
-    match literal {
-        ast::Literal::Atom(a) if a.negated => {}
-        ast::Literal::Atom(a) => {
-            for ident in Leaves::pattern_names(&a.args) {
-                out.entry(ident.to_string()).or_insert(ident.span());
-            }
-        }
-        ast::Literal::NewJoin(inner, _) => inner.iter().for_each(|l| binders(l, out)),
-        ast::Literal::Let(p, _) | ast::Literal::For(p, _) => {
-            for ident in Leaves::pattern_names(p) {
-                out.entry(ident.to_string()).or_insert(ident.span());
-            }
-        }
-        ast::Literal::If(_) => {}
     }
 }
 

@@ -44,6 +44,12 @@ const KNOWN: &[(&str, usize)] = &[
     ("Vec", 1),
 ];
 
+/// Whether every protocol has a type of that name.
+pub fn is_known(name: &str) -> bool {
+    KNOWN.iter().any(|(known, _)| *known == name)
+        || matches!(name, "Max" | "Min" | "f32" | "f64" | "usize" | "isize")
+}
+
 /// Integer types.
 pub const INTEGERS: &[&str] = &["u8", "u16", "u32", "u64", "u128", "i8", "i16", "i32", "i64", "i128"];
 

@@ -169,3 +169,52 @@ impl<'a> Visit<'a> for Finder {
     fn visit_pat(&mut self, _: &'a syn::Pat) {}
     fn visit_type(&mut self, _: &'a syn::Type) {}
 }
+
+/// What would leave the rule instead of giving a value: `return`, `?` and the like outside of closures, and
+/// `_` in place of a value.
+pub fn escape(expr: &syn::Expr) -> Option<(proc_macro2::Span, &'static str)> {
+    struct Find(Option<(proc_macro2::Span, &'static str)>, usize);
+    impl Find {
+        fn hit(&mut self, span: proc_macro2::Span, what: &'static str) {
+            self.0.get_or_insert((span, what));
+        }
+    }
+    impl<'a> Visit<'a> for Find {
+        fn visit_expr(&mut self, e: &'a syn::Expr) {
+            match e {
+                // What a closure returns is its own affair.
+                syn::Expr::Closure(_) => return,
+                syn::Expr::Async(a) => {
+                    self.hit(a.async_token.span, "a rule takes a value at once: it cannot be `async`")
+                }
+                syn::Expr::Return(r) => {
+                    self.hit(r.return_token.span, "`return` has nothing to return from in a rule")
+                }
+                syn::Expr::Try(t) => self.hit(
+                    t.question_token.span,
+                    "`?` has nothing to return from in a rule: match with `let Some(x) = …`",
+                ),
+                syn::Expr::Await(a) => {
+                    self.hit(a.await_token.span, "a rule takes a value at once: it cannot `await`")
+                }
+                syn::Expr::Break(b) if self.1 == 0 => {
+                    self.hit(b.break_token.span, "`break` stands outside of a loop")
+                }
+                syn::Expr::Continue(c) if self.1 == 0 => {
+                    self.hit(c.continue_token.span, "`continue` stands outside of a loop")
+                }
+                syn::Expr::Infer(i) => self.hit(i.underscore_token.span, "`_` is no value"),
+                _ => {}
+            }
+            let inside = matches!(e, syn::Expr::ForLoop(_) | syn::Expr::While(_) | syn::Expr::Loop(_));
+            self.1 += inside as usize;
+            visit::visit_expr(self, e);
+            self.1 -= inside as usize;
+        }
+        fn visit_item(&mut self, _: &'a syn::Item) {}
+        fn visit_type(&mut self, _: &'a syn::Type) {}
+    }
+    let mut find = Find(None, 0);
+    find.visit_expr(expr);
+    find.0
+}

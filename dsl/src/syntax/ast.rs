@@ -43,6 +43,8 @@ pub enum Item {
     On(On),
     /// `never n(..) <= …;`
     Never(Never),
+    /// A declaration that could not be read: uses of its name are not mistakes of their own.
+    Broken(Ident),
 }
 
 /// A declared relation.

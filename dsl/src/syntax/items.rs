@@ -128,6 +128,8 @@ fn item(
                     Diagnostic::error("syntax", c.span(), format!("a `{word}` belongs to a role"))
                         .help("declare it inside `at role { … }`"),
                 );
+                out.extend(declared_name(tokens).map(Item::Broken));
+                return;
             }
             local(docs, tokens, &mut c, errors)
         }
@@ -145,8 +147,40 @@ fn item(
     };
     match result {
         Ok(item) => out.push(item),
-        Err(error) => errors.push(error),
+        Err(error) => {
+            errors.push(error);
+            out.extend(declared_name(tokens).map(Item::Broken));
+        }
     }
+}
+
+/// The name that a declaration is about: the first word that is none of its keywords.
+fn declared_name(tokens: &[TokenTree]) -> Option<Ident> {
+    let keywords = [
+        "durable",
+        "ghost",
+        "table",
+        "var",
+        "event",
+        "view",
+        "timer",
+        "machine",
+        "message",
+        "request",
+        "role",
+        "param",
+        "type",
+        "replicated",
+        "sealed",
+        "held",
+        "call",
+        "module",
+    ];
+    tokens
+        .iter()
+        .map_while(|t| if let TokenTree::Ident(i) = t { Some(i) } else { None })
+        .find(|i| !keywords.contains(&i.to_string().as_str()))
+        .cloned()
 }
 
 fn outside(span: Span) -> Diagnostic {

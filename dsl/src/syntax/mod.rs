@@ -13,6 +13,9 @@
 //! - In an `on` block's prefix a struct literal needs parentheses, as after Rust's `if`.
 //! - Integer literals whose type nothing else determines are `u64`.
 
+// A diagnostic is large and made once per mistake.
+#![allow(clippy::result_large_err)]
+
 pub mod ast;
 pub mod cursor;
 mod file;
@@ -21,6 +24,7 @@ mod rules;
 mod statements;
 
 pub use file::{Found, parse_file};
+pub(crate) use items::millis;
 
 use crate::diag::{Diagnostic, Severity};
 use crate::ir;

@@ -189,6 +189,11 @@ fn literal(tokens: &[TokenTree], outer: Span, errors: &mut Vec<Diagnostic>) -> R
 fn atom(mut c: Cursor, span: Span) -> Result<Atom, Diagnostic> {
     let negated = c.eat('!');
     let named = |c: &Cursor| matches!(c.look(1), Some(TokenTree::Ident(_)));
+    if (c.at_word("old") || c.at_word("new")) && is_punct(c.look(1), '!') {
+        return Err(
+            Diagnostic::error("syntax", c.span(), "`!` stands before `old` and `new`").help("`!old r(..)`")
+        );
+    }
     let version = if c.at_word("old") && named(&c) {
         c.bump();
         Version::Old
@@ -198,9 +203,6 @@ fn atom(mut c: Cursor, span: Span) -> Result<Atom, Diagnostic> {
     } else {
         Version::Now
     };
-    if is_punct(c.peek(), '!') {
-        return Err(Diagnostic::error("syntax", c.span(), "`!` stands before `old` and `new`"));
-    }
     let name = name(&mut c, "a relation, `if`, `let` or `for`")?;
     if c.at_group(Delimiter::Bracket) {
         return Err(Diagnostic::error(
@@ -269,6 +271,10 @@ pub fn on(docs: Vec<String>, tokens: &[TokenTree], errors: &mut Vec<Diagnostic>)
             continue;
         }
         rules.extend(rule(docs, tokens, true, false, errors));
+    }
+    // A block's comment belongs to its first rule: the rule IR knows no blocks.
+    if let Some(first) = rules.first_mut() {
+        first.docs.splice(0..0, docs.iter().cloned());
     }
     Some(On { docs, prefix, rules, span })
 }

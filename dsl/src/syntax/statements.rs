@@ -12,6 +12,24 @@ pub fn statements<'a>(tokens: &'a [TokenTree], errors: &mut Vec<Diagnostic>) -> 
     let mut start = 0;
     while start < tokens.len() {
         let head = start + docs_len(&tokens[start..]);
+        for i in (start..head).step_by(2) {
+            if !matches!(&tokens[i + 1], TokenTree::Group(g) if is_word(g.stream().into_iter().next().as_ref(), "doc"))
+            {
+                errors.push(Diagnostic::error(
+                    "syntax",
+                    tokens[i + 1].span(),
+                    "attributes have no meaning here",
+                ));
+            }
+        }
+        if head == tokens.len() {
+            errors.push(Diagnostic::error(
+                "syntax",
+                tokens[start].span(),
+                "a comment that documents nothing",
+            ));
+            break;
+        }
         if is_punct(tokens.get(head), ';') {
             if head > start {
                 errors.push(Diagnostic::error(
@@ -81,11 +99,13 @@ fn block_of_on(tokens: &[TokenTree], from: usize) -> Option<usize> {
             TokenTree::Punct(p) if p.as_char() == ',' => literal_start = true,
             TokenTree::Ident(word) => {
                 // The `if`, `let`, `for` of a literal are ours; those further inside are Rust's.
-                if word == "match" || word == "loop" || word == "unsafe" || (word == "if" && !literal_start) {
-                    owed += 1;
-                } else if word == "else" && !is_word(tokens.get(i + 1), "if") {
-                    owed += 1;
-                }
+                let takes_block = match word.to_string().as_str() {
+                    "match" | "loop" | "unsafe" => true,
+                    "if" => !literal_start,
+                    "else" => !is_word(tokens.get(i + 1), "if"),
+                    _ => false,
+                };
+                owed += takes_block as usize;
                 literal_start = false;
             }
             TokenTree::Group(g) if g.delimiter() == Delimiter::Brace => {
