@@ -142,7 +142,8 @@ impl Exec {
             let count = state.counts[&row];
             assert!(count >= 0, "{row:?} of `{}` was retracted too often", plan.relation(view).name);
             if let Class::View { storage, .. } = &plan.relation(view).class {
-                let once = count <= 1 || *storage == ViewStorage::Counts;
+                let many = matches!(storage, ViewStorage::Counts | ViewStorage::Projection { .. });
+                let once = count <= 1 || many;
                 assert!(once, "{row:?} of `{}` has {count} derivations", plan.relation(view).name);
             }
             if count == 0 {

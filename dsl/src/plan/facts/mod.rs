@@ -2,24 +2,15 @@
 //! side of "not known". The executor in the verifier asserts them while it runs.
 
 pub mod closure;
+pub mod distinct;
 pub mod removable;
+pub mod storage;
 
-use super::pipeline::Emit;
 use super::step::RolePlan;
-use super::types::Dedup;
 use crate::plan::lower::logical::Rule;
 
 /// Decides all facts but `removable`, which lowering itself needs.
 pub(crate) fn decide(plan: &mut RolePlan, rules: &[Rule]) {
-    for rule in rules {
-        match &rule.emit {
-            Emit::Send { rel, .. } => {
-                plan.sends.insert(*rel, Dedup::Always);
-            }
-            Emit::Reply { rel, .. } | Emit::Refuse { rel, .. } | Emit::Redirect { rel, .. } => {
-                plan.answers.insert(*rel, Dedup::Always);
-            }
-            _ => {}
-        }
-    }
+    storage::decide(plan, rules);
+    distinct::decide(plan);
 }

@@ -88,29 +88,6 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Decides which index holds the rows.
-    pub fn primaries(&mut self) {
-        for i in 0..self.relations.len() {
-            let rel = RelIx(i as u32);
-            let relation = self.at(rel);
-            let stored = matches!(relation.class, Class::Table | Class::Var(_));
-            let keyed = relation.key.filter(|_| stored || !relation.indexes.is_empty());
-            let least = (0..relation.indexes.len())
-                .filter(|x| !relation.indexes[*x].columns.is_empty())
-                .min_by_key(|x| relation.indexes[*x].columns.len());
-            let primary = match (keyed, least) {
-                (Some(k), _) => Some(self.index(rel, (0..k).collect())),
-                (None, Some(x)) => Some(IndexIx(x as u32)),
-                (None, None) if stored || !relation.indexes.is_empty() => {
-                    let all = (0..relation.columns.len()).collect();
-                    Some(self.index(rel, all))
-                }
-                (None, None) => None,
-            };
-            self.relations[i].primary = primary;
-        }
-    }
-
     /// Adds a relation.
     pub fn relation(&mut self, name: String, columns: Vec<Column>, class: Class) -> RelIx {
         let rel = RelIx(self.relations.len() as u32);
@@ -155,23 +132,11 @@ impl<'a> Builder<'a> {
         &self.relations[rel.index()]
     }
 
-    /// The index on some columns, made if need be. Where the columns contain the key, that of the key.
+    /// See [`index_of`].
     pub fn index(&mut self, rel: RelIx, mut columns: Vec<usize>) -> IndexIx {
         columns.sort_unstable();
         columns.dedup();
-        let relation = &mut self.relations[rel.index()];
-        if let Some(k) = relation.key {
-            if (0..k).all(|c| columns.contains(&c)) {
-                columns = (0..k).collect();
-            }
-        }
-        if let Some(i) = relation.indexes.iter().position(|x| x.columns == columns) {
-            return IndexIx(i as u32);
-        }
-        let keyed = relation.key.is_some_and(|k| (0..k).all(|c| columns.contains(&c)));
-        let membership = keyed || columns.len() == relation.columns.len();
-        relation.indexes.push(Index { columns, unique: membership, membership, old: false, new: false });
-        IndexIx(relation.indexes.len() as u32 - 1)
+        index_of(&mut self.relations[rel.index()], columns)
     }
 
     /// Whether rows last for one tick.
@@ -212,4 +177,40 @@ fn groups_by_key(protocol: &ir::Protocol, id: ir::RelId, relation: &ir::Relation
         && one_row
         && known.len() == key
         && args[key..].iter().all(|e| e.vars.iter().all(|v| known.contains(&v)))
+}
+
+/// The index on some (sorted) columns, made if need be. Where the columns contain the key, that of the key.
+pub fn index_of(relation: &mut Relation, mut columns: Vec<usize>) -> IndexIx {
+    if let Some(k) = relation.key {
+        if (0..k).all(|c| columns.contains(&c)) {
+            columns = (0..k).collect();
+        }
+    }
+    if let Some(i) = relation.indexes.iter().position(|x| x.columns == columns) {
+        return IndexIx(i as u32);
+    }
+    let keyed = relation.key.is_some_and(|k| (0..k).all(|c| columns.contains(&c)));
+    let membership = keyed || columns.len() == relation.columns.len();
+    relation.indexes.push(Index { columns, unique: membership, membership, old: false, new: false });
+    IndexIx(relation.indexes.len() as u32 - 1)
+}
+
+/// Decides which index holds the rows.
+pub fn primaries(relations: &mut [Relation]) {
+    for relation in relations {
+        let stored = matches!(relation.class, Class::Table | Class::Var(_));
+        let keyed = relation.key.filter(|_| stored || !relation.indexes.is_empty());
+        let least = (0..relation.indexes.len())
+            .filter(|x| !relation.indexes[*x].columns.is_empty())
+            .min_by_key(|x| relation.indexes[*x].columns.len());
+        relation.primary = match (keyed, least) {
+            (Some(k), _) => Some(index_of(relation, (0..k).collect())),
+            (None, Some(x)) => Some(IndexIx(x as u32)),
+            (None, None) if stored || !relation.indexes.is_empty() => {
+                let all = (0..relation.columns.len()).collect();
+                Some(index_of(relation, all))
+            }
+            (None, None) => None,
+        };
+    }
 }

@@ -180,13 +180,11 @@ impl Builder<'_> {
                 },
             );
             self.rules.push(scope.rule(Some(id), Emit::Contribute { rel: hidden, group, args, binding }));
-            second.named = slots.clone();
             second.body.push(Lit::Atom(Atom {
                 rel: hidden,
                 version: Version::Now,
                 negated: false,
                 cols: slots.into_iter().map(Pat::Var).collect(),
-                place: rule.place,
             }));
             self.rules.push(second.rule(Some(id), emit));
             return;

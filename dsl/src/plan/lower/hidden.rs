@@ -49,20 +49,14 @@ impl Builder<'_> {
             false => Pat::Wild,
         });
         let cols = cols.collect();
-        scope.body.push(Lit::Atom(Atom {
-            rel,
-            version: Version::Now,
-            negated: false,
-            cols,
-            place: ir::Place::default(),
-        }));
+        scope.body.push(Lit::Atom(Atom { rel, version: Version::Now, negated: false, cols }));
         let args = slots.into_iter().map(PExpr::Var).collect();
         self.rules.push(scope.rule(None, Emit::Row { rel: view, args }));
         view
     }
 
     /// `new (body)` at the end of a scope.
-    pub fn new_join(&mut self, scope: &mut Scope, body: &[ir::Literal], place: ir::Place) {
+    pub fn new_join(&mut self, scope: &mut Scope, body: &[ir::Literal]) {
         let mut inner = Scope::new(true);
         let mut again = vec![];
         for literal in body {
@@ -101,7 +95,7 @@ impl Builder<'_> {
                 _ => None,
             };
         }
-        scope.body.push(Lit::Atom(Atom { rel: view, version: Version::New, negated: false, cols, place }));
+        scope.body.push(Lit::Atom(Atom { rel: view, version: Version::New, negated: false, cols }));
         for (literal, _) in again {
             self.literals(scope, std::slice::from_ref(literal));
         }
@@ -146,13 +140,7 @@ impl Builder<'_> {
             cols.push(Pat::Var(slot));
             scope.route = Some(slot);
         }
-        scope.body.push(Lit::Atom(Atom {
-            rel: prefix.rel,
-            version: Version::Now,
-            negated: false,
-            cols,
-            place: ir::Place::default(),
-        }));
+        scope.body.push(Lit::Atom(Atom { rel: prefix.rel, version: Version::Now, negated: false, cols }));
         scope
     }
 

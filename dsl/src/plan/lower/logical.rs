@@ -14,8 +14,6 @@ pub struct Rule {
     pub id: Option<ir::RuleId>,
     /// All variables, hidden ones included.
     pub vars: Vec<Variable>,
-    /// The named variables of the body, in order of first appearance.
-    pub named: Vec<Slot>,
     /// The body.
     pub body: Vec<Lit>,
     /// The head.
@@ -61,8 +59,6 @@ pub struct Atom {
     pub negated: bool,
     /// One per column.
     pub cols: Vec<Pat>,
-    /// The atom.
-    pub place: ir::Place,
 }
 
 /// A pattern over variables.
@@ -105,17 +101,6 @@ impl Pat {
 }
 
 impl Lit {
-    /// Variables that it can bind.
-    pub fn binds(&self) -> Vec<Slot> {
-        match self {
-            Lit::Atom(a) if a.negated => vec![],
-            Lit::Atom(a) => a.cols.iter().flat_map(Pat::vars).collect(),
-            Lit::Lookup { result, .. } => vec![*result],
-            Lit::If(_) => vec![],
-            Lit::Let(p, _) | Lit::For(p, _) => p.vars(),
-        }
-    }
-
     /// Variables without which it cannot be carried out.
     pub fn needs(&self) -> Vec<Slot> {
         match self {

@@ -18,6 +18,9 @@ mod steps;
 mod translate;
 mod views;
 
+pub(crate) use builder::{index_of, is_event};
+pub(crate) use steps::aggregate;
+
 use super::facts;
 use super::step::RolePlan;
 use crate::ir;
@@ -47,7 +50,6 @@ pub fn lower(protocol: &ir::Protocol, role: ir::RoleId) -> RolePlan {
     facts::removable::decide(&mut b.relations, &b.rules, &b.standing);
     let views = views::views(&mut b);
     let steps = steps::steps(&mut b, &views);
-    b.primaries();
     let mut plan = RolePlan {
         role,
         relations: b.relations,
@@ -61,5 +63,6 @@ pub fn lower(protocol: &ir::Protocol, role: ir::RoleId) -> RolePlan {
         answers: BTreeMap::new(),
     };
     facts::decide(&mut plan, &b.rules);
+    builder::primaries(&mut plan.relations);
     plan
 }

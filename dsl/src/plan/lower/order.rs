@@ -174,7 +174,8 @@ impl Planner<'_, '_> {
             _ => atom.version,
         };
         let relation = &mut self.b.relations[atom.rel.index()];
-        relation.probed = true;
+        // News are kept apart from the rows.
+        relation.probed |= version != Version::New;
         relation.probed_by_deltas |=
             self.purpose == Purpose::Delta || matches!(self.purpose, Purpose::Work(_));
         let own = &mut relation.indexes[index.index()];

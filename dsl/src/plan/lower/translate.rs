@@ -88,7 +88,7 @@ impl Scope {
 
     /// Ends as a rule.
     pub fn rule(self, id: Option<ir::RuleId>, emit: Emit) -> Rule {
-        Rule { id, vars: self.vars, named: self.named, body: self.body, emit, state: self.state, on: None }
+        Rule { id, vars: self.vars, body: self.body, emit, state: self.state, on: None }
     }
 }
 
@@ -122,7 +122,7 @@ impl Builder<'_> {
     fn literal(&mut self, scope: &mut Scope, literal: &ir::Literal) {
         match literal {
             ir::Literal::Atom(atom) => self.atom(scope, atom),
-            ir::Literal::NewJoin(body, place) => self.new_join(scope, body, *place),
+            ir::Literal::NewJoin(body, _) => self.new_join(scope, body),
             ir::Literal::If(e) => {
                 let e = self.expr(scope, e);
                 scope.body.push(Lit::If(e));
@@ -177,7 +177,7 @@ impl Builder<'_> {
             first = Some(std::mem::replace(&mut cols[0], Pat::Var(slot))).filter(|p| !matches!(p, Pat::Wild));
             scope.route = Some(slot);
         }
-        scope.body.push(Lit::Atom(Atom { rel, version, negated: atom.negated, cols, place: atom.place }));
+        scope.body.push(Lit::Atom(Atom { rel, version, negated: atom.negated, cols }));
         if let (Some(pattern), Some(slot)) = (first, scope.route) {
             scope.body.push(Lit::Let(pattern, PExpr::Var(slot)));
         }

@@ -7,7 +7,6 @@ use super::builder::Builder;
 use super::graph::components;
 use super::logical::{Atom, Lit, Pat, Rule};
 use super::order::{From, Purpose, pipeline};
-use crate::ir;
 
 /// What is known about views after this stage.
 pub struct Views {
@@ -69,7 +68,9 @@ pub fn views(b: &mut Builder<'_>) -> Views {
             None => (0..b.at(table).columns.len()).collect(),
         };
         let index = b.index(view, columns);
+        // Deletions from the table probe it in the middle of a phase.
         b.relations[view.index()].probed = true;
+        b.relations[view.index()].probed_by_deltas = true;
         b.relations[table.index()].watchers.push(standing.len());
         standing.push(Standing { rule, table, view, index });
     }
@@ -94,7 +95,7 @@ pub fn expand(b: &Builder<'_>, rule: &Rule) -> Vec<Vec<Lit>> {
         let width = b.at(*rel).columns.len();
         let atom = |negated: bool, rest: Vec<Pat>| {
             let cols = key.iter().cloned().chain(rest).collect();
-            Lit::Atom(Atom { rel: *rel, version: Version::Now, negated, cols, place: ir::Place::default() })
+            Lit::Atom(Atom { rel: *rel, version: Version::Now, negated, cols })
         };
         let found: Vec<Pat> = values.iter().map(|s| Pat::Var(*s)).collect();
         let missing = vec![Pat::Wild; width - key.len()];
