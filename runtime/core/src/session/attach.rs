@@ -5,8 +5,8 @@ use super::stream::Stream;
 
 /// Connects a stream with the incarnation that the other side is. `boot` is the incarnation that the stream
 /// was with, `theirs` the one that it is; `knows_us` says whether their account is of our incarnation, and
-/// `received` how much of our stream they have. False if the two accounts contradict each other: then
-/// nothing has changed that matters, and the connection must be closed.
+/// `received` how much of our stream they have. False if the two accounts contradict each other: then the
+/// connection must be closed.
 #[must_use]
 pub fn attach(
     boot: &mut Option<u64>,

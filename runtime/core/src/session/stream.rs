@@ -196,7 +196,10 @@ impl Stream {
     /// A new connection to the same incarnation, which has everything up to `seq`; false if that cannot be.
     #[must_use]
     pub fn resume(&mut self, seq: u64) -> bool {
-        if seq > self.last_seq || seq < self.acked_seq {
+        // Nobody can have a frame that was not wholly written once.
+        let known = self.frames.iter().take_while(|&&(first, _)| first <= seq).last();
+        let unseen = known.is_some_and(|&(_, end)| end > self.touched);
+        if seq > self.last_seq || seq < self.acked_seq || unseen {
             return false;
         }
         while let Some(&(first, end)) = self.frames.front()
