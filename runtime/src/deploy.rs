@@ -34,6 +34,8 @@ pub struct Deployment {
     pub durability: Durability,
     /// Where nodes keep their logs: one folder per node in it.
     pub data_dir: PathBuf,
+    /// Where nodes append the rows of durable events as text, a file per node; nowhere if not given.
+    pub events_dir: Option<PathBuf>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -105,6 +107,7 @@ impl Deployment {
             params: BTreeMap::new(),
             durability: Durability::Off,
             data_dir: PathBuf::from("data"),
+            events_dir: None,
             limits: Limits::default(),
         }
     }

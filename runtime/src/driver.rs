@@ -25,11 +25,12 @@ mod tools;
 
 use crate::deploy::Limits;
 use crate::metrics::Counters;
+use crate::observe::Telling;
 use crate::store::{Store, StoreError};
 use crate::transport::conn::Conn;
 use crate::transport::hello::{self, Refusal};
 use crate::transport::stream::Stream;
-use anabranch_core::node::{Broken, Layout, Node, NodeIndex, Outbox, Protocol, Seat, TickArgs};
+use anabranch_core::node::{Batch, Broken, Layout, Node, NodeIndex, Outbox, Protocol, Seat, TickArgs};
 use anabranch_core::session::Fate;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -202,6 +203,8 @@ struct Held {
     /// Where they end, by peer and by client.
     peers: Vec<(u32, u64)>,
     clients: Vec<(usize, u64)>,
+    /// What the application is told then.
+    events: Batch,
 }
 
 pub(crate) struct Driver {
@@ -235,6 +238,9 @@ pub(crate) struct Driver {
     store: Option<Store>,
     held: VecDeque<Held>,
     record: Vec<u8>,
+    telling: Option<Telling>,
+    /// What this round tells the application.
+    events: Batch,
 
     pressed: bool,
     stopping: Option<Instant>,
@@ -244,6 +250,8 @@ pub(crate) struct Driver {
     base_ms: u64,
     house_at: Instant,
     inputs: u64,
+    /// The first tick comes unasked: a recovered node may have something to tell.
+    fresh: bool,
     /// Relations of this role, for tools.
     tables: BTreeMap<String, anabranch_core::data::Schema>,
 }
@@ -308,6 +316,8 @@ impl Driver {
             store: None,
             held: VecDeque::new(),
             record: Vec::new(),
+            telling: None,
+            events: Batch::default(),
             pressed: false,
             stopping: None,
             quiet_since: now,
@@ -316,6 +326,7 @@ impl Driver {
             base_ms: base.as_millis() as u64,
             house_at: now,
             inputs: 0,
+            fresh: true,
             tables: tables.collect(),
             config,
         })
@@ -324,6 +335,11 @@ impl Driver {
     /// Makes the node durable.
     pub fn with_store(&mut self, store: Store) {
         self.store = Some(store);
+    }
+
+    /// Tells an application about durable events.
+    pub fn with_observer(&mut self, telling: Telling) {
+        self.telling = Some(telling);
     }
 
     /// A handle for other threads.
@@ -375,7 +391,7 @@ impl Driver {
 
     /// How long to wait for the network.
     fn timeout(&mut self) -> Duration {
-        if !self.self_inbox.is_empty() || self.node.has_input() || self.may_read() {
+        if self.fresh || !self.self_inbox.is_empty() || self.node.has_input() || self.may_read() {
             return Duration::ZERO;
         }
         let now = Instant::now();
@@ -412,7 +428,7 @@ impl Driver {
                 self.self_inbox = inbox;
                 self.self_inbox.clear();
             }
-            if !self.node.has_input() {
+            if !self.node.has_input() && !std::mem::take(&mut self.fresh) {
                 return Ok(());
             }
             let inputs = std::mem::take(&mut self.inputs);

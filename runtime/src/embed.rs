@@ -3,8 +3,9 @@
 
 use crate::deploy::Deployment;
 use crate::driver::{Exit, Remote};
+use crate::observe::Observer;
 use crate::start::{self, StartError};
-use anabranch_core::node::{NodeIndex, Protocol};
+use anabranch_core::node::{NodeIndex, Protocol, Seat};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -15,7 +16,11 @@ pub struct LocalCluster {
     protocol: Arc<dyn Protocol>,
     deployment: Deployment,
     nodes: Vec<Slot>,
+    observers: Observers,
 }
+
+/// Makes the observer of a node, each time it starts.
+type Observers = Box<dyn Fn(Seat) -> Option<Box<dyn Observer>> + Send>;
 
 struct Slot {
     incarnation: u64,
@@ -25,6 +30,15 @@ struct Slot {
 impl LocalCluster {
     /// Starts all nodes and waits until they have met each other. Missing addresses are filled in.
     pub fn start(protocol: Arc<dyn Protocol>, deployment: Deployment) -> Result<LocalCluster, StartError> {
+        LocalCluster::start_observed(protocol, deployment, |_| None)
+    }
+
+    /// The same with an observer for each node that it is made for: it is told the rows of durable events.
+    pub fn start_observed(
+        protocol: Arc<dyn Protocol>,
+        deployment: Deployment,
+        observers: impl Fn(Seat) -> Option<Box<dyn Observer>> + Send + 'static,
+    ) -> Result<LocalCluster, StartError> {
         start::check(protocol.as_ref(), &deployment)?;
         let layout = deployment.layout();
         let mut listeners = Vec::new();
@@ -38,7 +52,7 @@ impl LocalCluster {
         let mut deployment = deployment;
         deployment.set_addresses(&addresses);
         let nodes = (0..layout.nodes()).map(|_| Slot { incarnation: 0, running: None }).collect();
-        let mut cluster = LocalCluster { protocol, deployment, nodes };
+        let mut cluster = LocalCluster { protocol, deployment, nodes, observers: Box::new(observers) };
         for (i, listener) in listeners.into_iter().enumerate() {
             cluster.run(i, listener)?;
         }
@@ -50,6 +64,7 @@ impl LocalCluster {
         let layout = self.deployment.layout();
         let seat = layout.seat(NodeIndex(node as u32)).expect("a node of the layout");
         let addresses = self.deployment.addresses().expect("filled in at the start");
+        let observer = (self.observers)(seat);
         let slot = &mut self.nodes[node];
         slot.incarnation += 1;
         let driver = start::driver(
@@ -60,6 +75,7 @@ impl LocalCluster {
             addresses,
             slot.incarnation,
             true,
+            observer,
         )?;
         let remote = driver.remote();
         let name = self.deployment.seat_name(seat);

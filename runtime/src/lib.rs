@@ -10,6 +10,7 @@ mod driver;
 pub mod embed;
 pub mod launch;
 pub mod metrics;
+pub mod observe;
 mod start;
 pub mod storage;
 mod store;

@@ -2,6 +2,7 @@
 
 use crate::deploy::{Deployment, Durability};
 use crate::driver::{Config, Driver, Remote};
+use crate::observe::{EventFile, Observer, Telling};
 use crate::storage::Identity;
 use crate::store::{Store, StoreError};
 use anabranch_core::node::{Ids, Layout, Protocol, Seat, Setup};
@@ -123,6 +124,7 @@ pub(crate) fn check(protocol: &dyn Protocol, deployment: &Deployment) -> Result<
     if problems.is_empty() { Ok(()) } else { Err(StartError::Invalid(problems)) }
 }
 
+#[expect(clippy::too_many_arguments, reason = "each is one decision of the caller's")]
 /// Makes a node's driver: recovers it from its log where there is one. `incarnation` counts for nodes
 /// without a log.
 pub(crate) fn driver(
@@ -133,6 +135,7 @@ pub(crate) fn driver(
     addresses: Vec<SocketAddr>,
     incarnation: u64,
     shares_process: bool,
+    observer: Option<Box<dyn Observer>>,
 ) -> Result<Driver, StartError> {
     let layout = deployment.layout();
     let name = deployment.seat_name(seat);
@@ -163,6 +166,9 @@ pub(crate) fn driver(
     if let Some(store) = &mut opened {
         store.recover(node.as_mut()).map_err(failed)?;
     }
+    if opened.is_none() {
+        node.without_log();
+    }
     node.begin();
     let config = Config {
         protocol: protocol.clone(),
@@ -179,6 +185,16 @@ pub(crate) fn driver(
         let set = loop_to_wake.set(driver.remote());
         assert!(set.is_ok(), "one loop per log");
         driver.with_store(store);
+    }
+    let observer = match (observer, &deployment.events_dir) {
+        (None, Some(folder)) => {
+            let path = folder.join(format!("{name}.events"));
+            Some(Box::new(EventFile::open(&path, protocol.as_ref())?) as Box<dyn Observer>)
+        }
+        (observer, _) => observer,
+    };
+    if let Some(observer) = observer {
+        driver.with_observer(Telling::new(protocol.as_ref(), seat, observer));
     }
     Ok(driver)
 }

@@ -98,15 +98,25 @@ impl Store {
         self.wal.unstable_bytes()
     }
 
-    /// Takes a snapshot if the log has grown enough; says whether it did.
-    pub fn snapshot_if_due(&mut self, node: &dyn Node) -> bool {
-        let due = self.wal.wants_snapshot();
-        if due {
+    /// Waits until all that was appended is stable, and gives the last record's number.
+    pub fn flush(&mut self) -> Result<u64, StoreError> {
+        self.wal.flush()?;
+        Ok(self.wal.last())
+    }
+
+    /// Whether the log has grown enough for a snapshot.
+    pub fn wants_snapshot(&self) -> bool {
+        self.wal.wants_snapshot()
+    }
+
+    /// Replaces the records so far by an image of the node, made on the log's thread.
+    pub fn snapshot(&mut self, fork: Box<dyn Node>) {
+        let image = move || {
             let mut image = Vec::new();
-            node.snapshot(&mut image);
-            self.wal.snapshot(self.rounds, image);
-        }
-        due
+            fork.snapshot(&mut image);
+            image
+        };
+        self.wal.snapshot_with(self.rounds, Box::new(image));
     }
 
     pub fn writes_and_syncs(&self) -> (u64, u64) {

@@ -122,6 +122,10 @@ pub struct Outbox {
     pub replies: Vec<Reply>,
     /// Durable changes: this tick's log record, empty if there were none.
     pub log: Vec<u8>,
+    /// Rows of durable events, for the application: each the relation's tag (its number in the protocol), then its
+    /// columns. To be handed over once the log record is stable. They are in the record too, so that the first
+    /// tick after a recovery gives again those of replayed records.
+    pub events: Batch,
 }
 
 /// Encoded messages to one node. Each message is its relation's tag, then its columns.
@@ -212,6 +216,9 @@ pub trait Node: Send {
     /// Ends recovery: what was restored counts as carried over, and `start` is in the inbox.
     fn begin(&mut self);
 
+    /// Stops writing log records, for nodes whose durable tables need not survive.
+    fn without_log(&mut self) {}
+
     /// A copy that goes its own way: for explorers. Cheap where tables have not changed since the last one.
     fn fork(&self) -> Box<dyn Node>;
     /// The rows of a state relation of this role, sorted, each a tuple; `None` for an unknown name.
@@ -241,6 +248,10 @@ pub trait Protocol: Send + Sync {
     fn params(&self) -> Vec<ParamInfo>;
     /// State relations by role.
     fn tables(&self) -> Vec<TableInfo>;
+    /// Durable events: what nodes tell the application. Tags are those in [`Outbox::events`].
+    fn events(&self) -> Vec<MessageInfo> {
+        Vec::new()
+    }
     /// Checks layout and parameters (`require`, types, missing ones); one message per problem.
     fn check(&self, layout: &Layout, params: &BTreeMap<String, Value>) -> Vec<String>;
     /// Makes a node. Call `check` first.

@@ -4,6 +4,7 @@
 //! protocol = "two_pc"
 //! durability = "group-commit"          # or "off"
 //! data_dir = "data"                    # relative to this file
+//! events_dir = "events"                # durable events as text, a file per node; may be left out
 //!
 //! [roles.coordinator]
 //! instances = 1
@@ -114,7 +115,11 @@ impl Parser<'_> {
     }
 
     fn deployment(&mut self, top: Table<'_, '_>, path: &Path, protocol: &dyn Protocol) -> Deployment {
-        self.known(top, "this file", &["protocol", "durability", "data_dir", "roles", "params", "limits"]);
+        self.known(
+            top,
+            "this file",
+            &["protocol", "durability", "data_dir", "events_dir", "roles", "params", "limits"],
+        );
         match top.get("protocol") {
             Some(name) => {
                 if let Some(text) = self.string(name)
@@ -142,6 +147,7 @@ impl Parser<'_> {
             }
         };
         let data_dir = top.get("data_dir").and_then(|found| self.string(found)).unwrap_or("data");
+        let events_dir = top.get("events_dir").and_then(|found| self.string(found));
         let base = path.parent().unwrap_or(Path::new(""));
         let roles = self.roles(top, protocol);
         let params = self.params(top, protocol);
@@ -153,6 +159,7 @@ impl Parser<'_> {
             params,
             durability,
             data_dir: base.join(data_dir),
+            events_dir: events_dir.map(|dir| base.join(dir)),
             limits,
         };
         self.duplicates(top, &deployment);

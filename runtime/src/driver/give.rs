@@ -1,9 +1,10 @@
 //! Handing out what ticks produced: into streams, held until the log is stable, then one write each.
 
 use super::{Driver, Exit, Held, Link, With};
+use crate::observe::Telling;
 use crate::store::push_tick;
 use crate::transport::frame::Kind;
-use anabranch_core::node::{Answer, Broken};
+use anabranch_core::node::{Answer, Batch, Broken};
 use std::io;
 use std::time::Instant;
 
@@ -103,6 +104,15 @@ impl Driver {
             }
             self.out.log.clear();
         }
+        if !self.out.events.ends.is_empty() {
+            if self.telling.is_some() {
+                let before = self.events.bytes.len() as u32;
+                self.events.bytes.extend_from_slice(&self.out.events.bytes);
+                self.events.ends.extend(self.out.events.ends.iter().map(|end| before + end));
+            }
+            self.out.events.bytes.clear();
+            self.out.events.ends.clear();
+        }
         Ok(())
     }
 
@@ -174,6 +184,11 @@ impl Driver {
                     client.stream.release_all();
                 }
             }
+            let events = std::mem::take(&mut self.events);
+            tell(&mut self.telling, &events)?;
+            self.events = events;
+            self.events.bytes.clear();
+            self.events.ends.clear();
             return Ok(());
         };
         if !self.record.is_empty() {
@@ -193,15 +208,22 @@ impl Driver {
                 .iter()
                 .filter_map(|&c| Some((c, clients[c].as_ref()?.stream.mark())))
                 .collect(),
+            events: std::mem::take(&mut self.events),
         };
-        if !held.peers.is_empty() || !held.clients.is_empty() {
+        if !held.peers.is_empty() || !held.clients.is_empty() || !held.events.ends.is_empty() {
             self.held.push_back(held);
         }
         let stable = store.stable()?;
+        self.release(stable)
+    }
+
+    /// Lets everything leave that waits for records up to this one.
+    fn release(&mut self, stable: u64) -> Result<(), Exit> {
         while let Some(held) = self.held.front()
             && held.record <= stable
         {
             let held = self.held.pop_front().expect("there is a front");
+            tell(&mut self.telling, &held.events)?;
             for (peer, mark) in held.peers {
                 self.peers[peer as usize].stream.release(mark);
                 self.dirty_peers.push(peer);
@@ -217,6 +239,22 @@ impl Driver {
         }
         self.dirty_peers.sort_unstable();
         self.dirty_peers.dedup();
+        Ok(())
+    }
+
+    /// Takes a snapshot if the log has grown enough. What records tell the application must have been told
+    /// before they may be forgotten, so this waits for the disk, once in a long while.
+    pub(super) fn snapshot_if_due(&mut self) -> Result<(), Exit> {
+        let Some(store) = &mut self.store else { return Ok(()) };
+        if !store.wants_snapshot() {
+            return Ok(());
+        }
+        let stable = store.flush()?;
+        self.release(stable)?;
+        if let Some(store) = &mut self.store {
+            store.snapshot(self.node.fork());
+        }
+        self.counters.snapshots += 1;
         Ok(())
     }
 
@@ -263,6 +301,13 @@ impl Driver {
         };
         self.counters.writes += 1;
         link.conn.flush(stream, now)
+    }
+}
+
+fn tell(telling: &mut Option<Telling>, events: &Batch) -> Result<(), Exit> {
+    match telling {
+        Some(telling) if !events.ends.is_empty() => Ok(telling.tell(events)?),
+        _ => Ok(()),
     }
 }
 

@@ -43,11 +43,7 @@ impl Driver {
                 self.sessions.remove(&client.session);
             }
         }
-        if let Some(store) = &mut self.store
-            && store.snapshot_if_due(self.node.as_ref())
-        {
-            self.counters.snapshots += 1;
-        }
+        self.snapshot_if_due()?;
         Ok(())
     }
 

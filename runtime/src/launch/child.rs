@@ -49,7 +49,7 @@ fn launched(find: impl Fn(&str) -> Option<Arc<dyn Protocol>>) -> Result<Exit, St
     let peers = peers.strip_prefix("peers ").ok_or("the launcher is of another version")?;
     let peers: Result<Vec<SocketAddr>, _> = peers.split(' ').map(str::parse).collect();
     let peers = peers.map_err(|e| e.to_string())?;
-    let driver = start::driver(&protocol, &deployment, seat, listener, peers, spec.incarnation, false)
+    let driver = start::driver(&protocol, &deployment, seat, listener, peers, spec.incarnation, false, None)
         .map_err(|e| without_name(&e, &spec.seat))?;
     let remote = driver.remote();
     // Nothing more is said on standard input: its end means the node's.
@@ -87,7 +87,8 @@ pub fn run_node(
         return Err(StartError::Invalid(vec![problem]));
     };
     let listener = start::bind(&name, addresses[deployment.layout().index(seat).0 as usize])?;
-    let driver = start::driver(&protocol, deployment, seat, listener, addresses, clock_incarnation(), false)?;
+    let driver =
+        start::driver(&protocol, deployment, seat, listener, addresses, clock_incarnation(), false, None)?;
     stop_on_signals(&driver)?;
     let remote = driver.remote();
     std::thread::spawn(move || {

@@ -19,6 +19,7 @@ pub(super) struct Spec {
     params: BTreeMap<String, Vec<u8>>,
     durable: bool,
     data_dir: PathBuf,
+    events_dir: Option<PathBuf>,
     limits: [u64; 5],
 }
 
@@ -43,6 +44,7 @@ impl Spec {
             params,
             durable: deployment.durability == Durability::GroupCommit,
             data_dir: deployment.data_dir.clone(),
+            events_dir: deployment.events_dir.clone(),
             limits: [
                 limits.batch_bytes as u64,
                 limits.frame_bytes as u64,
@@ -80,6 +82,7 @@ impl Spec {
             params,
             durability: if self.durable { Durability::GroupCommit } else { Durability::Off },
             data_dir: self.data_dir.clone(),
+            events_dir: self.events_dir.clone(),
             limits: Limits {
                 batch_bytes: batch as usize,
                 frame_bytes: frame as usize,

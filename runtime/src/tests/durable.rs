@@ -6,12 +6,14 @@ use crate::client::{LoadClient, LoadOptions};
 use crate::control::Control;
 use crate::deploy::Deployment;
 use crate::embed::LocalCluster;
+use crate::observe::{Observer, Told};
 use crate::{Exit, StartError};
 use anabranch_core::id::Req;
 use anabranch_core::node::NodeIndex;
 use anabranch_core::value::Value;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Keeps the number of each request on disk, then answers.
@@ -23,6 +25,7 @@ impl Behaviour for Keeper {
         let n = u64::from_le_bytes(args.try_into().expect("eight bytes"));
         self.0.insert(n);
         cx.log(&n.to_le_bytes());
+        cx.tell(n);
         cx.reply(req, &cx.incarnation.to_le_bytes());
     }
     fn rows(&self) -> Vec<Value> {
@@ -63,7 +66,17 @@ fn what_was_answered_survives() {
     let mut deployment = Deployment::local(protocol.as_ref(), &[1]).durable_in(&folder.0);
     // Snapshots and truncation happen on the way.
     deployment.limits.snapshot_bytes = 20_000;
-    let mut cluster = LocalCluster::start(protocol.clone(), deployment).expect("start");
+    let heard = Arc::new(Mutex::new(BTreeSet::new()));
+    let hearer = heard.clone();
+    let observer = move |_| {
+        let heard = hearer.clone();
+        let observer = move |row: &Told<'_>| {
+            assert_eq!(row.name, "told");
+            heard.lock().expect("lock").insert(number(row.decode().expect("a row")));
+        };
+        Some(Box::new(observer) as Box<dyn Observer>)
+    };
+    let mut cluster = LocalCluster::start_observed(protocol.clone(), deployment, observer).expect("start");
     let mut client = LoadClient::connect(protocol.as_ref(), cluster.deployment(), LoadOptions::default())
         .expect("connect");
     let (mut done, mut next, mut answered) = (Vec::new(), 0u64, BTreeSet::new());
@@ -98,6 +111,11 @@ fn what_was_answered_survives() {
         let kept: BTreeSet<u64> = rows.expect("rows").into_iter().map(number).collect();
         let lost: Vec<&u64> = answered.difference(&kept).collect();
         assert!(lost.is_empty(), "answered and lost: {lost:?}");
+        let heard = heard.lock().expect("lock");
+        let untold: Vec<&u64> = answered.difference(&heard).collect();
+        assert!(untold.is_empty(), "answered, and the application was not told: {untold:?}");
+        let early: Vec<&u64> = heard.difference(&kept).collect();
+        assert!(early.is_empty(), "told, and then lost: {early:?}");
     }
     let stats = Control::connect(protocol.as_ref(), cluster.deployment(), NodeIndex(0))
         .and_then(|mut c| c.stats())

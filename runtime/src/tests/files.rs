@@ -132,7 +132,7 @@ fn mistakes_with_their_places() {
     check(
         "data_dir = \"data\"",
         "datadir = \"data\"",
-        "dir/two.toml:3:1: unknown key `datadir`\n  help: this file may hold `protocol`, `durability`, `data_dir`, `roles`, `params`, `limits`",
+        "dir/two.toml:3:1: unknown key `datadir`\n  help: this file may hold `protocol`, `durability`, `data_dir`, `events_dir`, `roles`, `params`, `limits`",
     );
 }
 

@@ -96,7 +96,7 @@ fn messages_arrive_once_over_breaking_connections() {
         // Node 1 dials node 0, through the proxy.
         let addresses = if i == 1 { vec![detour, addresses[1]] } else { addresses.clone() };
         let driver =
-            start::driver(&protocol, &deployment, seat, listener, addresses, 1, true).expect("driver");
+            start::driver(&protocol, &deployment, seat, listener, addresses, 1, true, None).expect("driver");
         let remote = driver.remote();
         nodes.push((remote, std::thread::spawn(move || driver.run())));
     }

@@ -4,12 +4,15 @@ use anabranch_core::data::Schema;
 use anabranch_core::id::Req;
 use anabranch_core::node::*;
 use anabranch_core::value::Value;
-use anabranch_core::wire::{Reader, WireError};
+use anabranch_core::wire::{Reader, WireError, put_varint};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The only request's tag.
 pub const ASK: u16 = 7;
+
+/// The only durable event's tag.
+pub const TOLD: u16 = 9;
 
 /// What a node does.
 pub trait Behaviour: Clone + Send + Sync + 'static {
@@ -51,6 +54,12 @@ impl Cx<'_> {
     }
     pub fn reply(&mut self, req: Req, bytes: &[u8]) {
         self.answer(req, Answer::Reply(bytes::Bytes::copy_from_slice(bytes)));
+    }
+    pub fn tell(&mut self, n: u64) {
+        let events = &mut self.out.events;
+        put_varint(TOLD.into(), &mut events.bytes);
+        put_varint(n, &mut events.bytes);
+        events.ends.push(events.bytes.len() as u32);
     }
     pub fn log(&mut self, bytes: &[u8]) {
         self.out.log.extend_from_slice(bytes);
@@ -112,6 +121,9 @@ impl<B: Behaviour> Protocol for Mock<B> {
     fn tables(&self) -> Vec<TableInfo> {
         let table = |role| TableInfo { name: "state", role, durable: false, columns: vec![("n", U64)] };
         (0..self.roles.len() as u16).map(table).collect()
+    }
+    fn events(&self) -> Vec<MessageInfo> {
+        vec![MessageInfo { name: "told", tag: TOLD, role: 0, columns: vec![("n", U64)] }]
     }
     fn check(&self, layout: &Layout, _: &BTreeMap<String, Value>) -> Vec<String> {
         match layout.roles.iter().any(|r| r.instances > 100) {
