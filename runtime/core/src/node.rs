@@ -371,6 +371,9 @@ impl<P: Protocol + ?Sized> Protocol for &P {
     fn tables(&self) -> Vec<TableInfo> {
         (**self).tables()
     }
+    fn events(&self) -> Vec<MessageInfo> {
+        (**self).events()
+    }
     fn check(&self, layout: &Layout, params: &BTreeMap<String, Value>) -> Vec<String> {
         (**self).check(layout, params)
     }
