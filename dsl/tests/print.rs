@@ -101,7 +101,8 @@ const ALL: &str = "
             best(f, x, x) <= n(x, f);
             log(slot, c) <= e(slot, c);
             log.save(x) <= e(x, _);
-            log.load(n, bytes) <= log.saved(_, n, bytes);
+            log.load(n, bytes) <= e(n, _), let bytes = Bytes::new();
+            seen(n) <= log.saved(_, n, bytes), if !bytes.is_empty();
             seen(s) <= log.done(s, (_, Some(_))), log.next(n), if s < n;
             seen(first) <= new all(xs), let [first, ..] = &xs[..], let first = *first;
             view all(collect(x)) <= set(x, _);

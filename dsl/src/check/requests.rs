@@ -33,7 +33,18 @@ pub fn check(p: &Protocol, errors: &mut Vec<Diagnostic>) {
             // Reported as unused.
             continue;
         }
-        let guards: Vec<BTreeMap<String, bool>> = takers.iter().map(|(r, a)| guard(p, r, a)).collect();
+        let mut guards: Vec<BTreeMap<String, bool>> = takers.iter().map(|(r, a)| guard(p, r, a)).collect();
+        // `!hit(req, _)` in one rule is complemented by whatever takes every `hit`.
+        for (rule, _) in &takers {
+            for literal in &rule.body {
+                if let Literal::Atom(a) = literal
+                    && a.negated
+                    && taken(p, a.rel)
+                {
+                    guards.push(BTreeMap::from([(atom_text(a), true)]));
+                }
+            }
+        }
         if !covers(&guards) {
             let mut warning = Diagnostic::warning(
                 "lost-request",
@@ -51,6 +62,12 @@ pub fn check(p: &Protocol, errors: &mut Vec<Diagnostic>) {
             );
         }
     }
+}
+
+/// Whether some rule takes every fact of an event.
+fn taken(p: &Protocol, event: RelId) -> bool {
+    p.relation(event).is_event()
+        && p.rules.iter().any(|r| driver(r, event).is_some_and(|a| guard(p, r, a).is_empty()))
 }
 
 fn driver(rule: &Rule, rel: RelId) -> Option<&Atom> {

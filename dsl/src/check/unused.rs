@@ -24,6 +24,8 @@ pub fn check(p: &Protocol, errors: &mut Vec<Diagnostic>) {
         use RelationKind::*;
         if !read.contains(&id) {
             match relation.kind {
+                // The application takes what a durable event tells.
+                Event if relation.durable => {}
                 Message | Request(_) | Event => errors.push(
                     Diagnostic::warning(
                         "unused",
