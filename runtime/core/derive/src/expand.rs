@@ -297,3 +297,48 @@ fn enumeration(label: &str, data: &syn::DataEnum) -> Parts {
         stable_hash: quote!(match self { #(#stable_hash)* }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::expand;
+
+    /// The messages of the errors, one per line.
+    #[track_caller]
+    fn errors(item: &str, expected: &[&str]) {
+        let input = syn::parse_str(item).expect("the test's type parses");
+        let found = match expand(&input) {
+            Ok(_) => Vec::new(),
+            Err(errors) => errors.into_iter().map(|error| error.to_string()).collect::<Vec<_>>(),
+        };
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.contains(expected), "`{found}` does not say `{expected}`");
+        }
+    }
+
+    #[test]
+    fn sound_types_pass() {
+        errors("struct A { x: u64, y: Vec<(String, Option<B>)> }", &[]);
+        errors("enum A { X, Y(u8), Z { a: [u8; 4] } }", &[]);
+        errors("enum A { X = 1, Y, Z = 10 }", &[]);
+        errors("struct A<T>(T);", &[]);
+    }
+
+    #[test]
+    fn what_cannot_be_data_says_why() {
+        errors("union U { a: u32, b: f32 }", &["a union cannot be `Data`"]);
+        errors("enum Never {}", &["an enum without variants"]);
+        errors("struct A { x: f64 }", &["`f64` cannot be `Data`: it has no total order"]);
+        errors("struct A { x: usize }", &["its width depends on the machine; use `u64`"]);
+        errors("enum A { X(isize) }", &["use `i64`"]);
+        errors("struct A<'a>(&'a str);", &["`Data` must own its parts"]);
+        errors("enum Tree { Leaf, Node(Vec<Tree>) }", &["a recursive type cannot be `Data`"]);
+        errors("enum A { X = 3, Y = 1 }", &["discriminants of `Data` must be literals that grow"]);
+        errors("#[data(krate = x)] struct A;", &["`Data` knows only `#[data(crate = path)]`"]);
+    }
+
+    #[test]
+    fn several_mistakes_are_reported_together() {
+        errors("struct A { x: f32, y: Vec<Option<f64>>, z: (usize, u8) }", &["`f32`", "`f64`", "`usize`"]);
+    }
+}
