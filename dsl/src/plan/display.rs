@@ -111,6 +111,10 @@ impl RolePlan {
         } else if r.probed {
             flags.push("probed".to_owned());
         }
+        let declared: Vec<Vec<usize>> = r.key.map(|k| (0..k).collect()).into_iter().collect();
+        if r.keys != declared && !matches!(r.class, Class::Input(_) | Class::MachineOutput(_)) {
+            flags.push(format!("keys {:?}", r.keys));
+        }
         if r.dedup != Dedup::Never {
             flags.push(format!("dedup {:?}", r.dedup));
         }
@@ -288,7 +292,8 @@ impl RolePlan {
                             format!("{}[{}]", self.name(*rel), self.exprs_text(p, key))
                         }
                         Hole::Slot(s) => var(p, *s),
-                        Hole::Unique { .. } => "unique()".to_owned(),
+                        Hole::Unique { fresh: true, .. } => "unique()".to_owned(),
+                        Hole::Unique { .. } => "unique() per binding".to_owned(),
                         Hole::Random { .. } => "random()".to_owned(),
                         Hole::NowMs => "now_ms()".to_owned(),
                     };

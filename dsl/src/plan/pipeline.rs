@@ -197,6 +197,9 @@ pub enum Hole {
         binding: Vec<Slot>,
         /// The first column of the first positive event of the body.
         route: Option<Slot>,
+        /// No two evaluations in a tick have equal bindings, so each may simply draw. Otherwise what was drawn for a binding
+        /// must be remembered for the tick.
+        fresh: bool,
     },
     /// `random()`: one number per different value of `binding`.
     Random {

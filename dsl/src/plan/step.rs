@@ -28,7 +28,8 @@ pub struct RolePlan {
     /// By message that the role sends: whether equal messages to the same receiver must be looked for within a
     /// tick.
     pub sends: BTreeMap<ir::RelId, Dedup>,
-    /// The same for answers by request.
+    /// The same for answers by request. (As a client takes the first answer, equal ones do no harm; an engine may leave
+    /// them.)
     pub answers: BTreeMap<ir::RelId, Dedup>,
 }
 

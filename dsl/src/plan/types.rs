@@ -39,6 +39,10 @@ pub struct Relation {
     /// Other keyed views: two rows with equal first so many columns at the end of phase C are a broken invariant.
     /// Other states may have such rows.
     pub checked_key: Option<usize>,
+    /// Sets of columns of which each determines the row (among the rows of any one state; of events, of one tick).
+    /// Includes `key`. For events with one rule they are computed from the rule: `decided(txn, ok, req) <=
+    /// end(txn, ok), active(txn, req)` has `[0, 1]` if `active` is keyed by `txn`.
+    pub keys: Vec<Vec<usize>>,
     /// What it is.
     pub class: Class,
     /// Survives a crash (tables; `next` of durable machines).

@@ -157,7 +157,7 @@ impl Exec {
                     }))
                 }
                 Hole::Slot(s) => slot(*s),
-                Hole::Unique { binding, route } => {
+                Hole::Unique { binding, route, .. } => {
                     let minter = Minter { node: self.node, incarnation: self.incarnation, tick: self.tick };
                     let key = route.map(slot);
                     Value::Id(draw::unique(minter, e.expr.leaf, i, &all(binding), key.as_ref()))

@@ -259,4 +259,17 @@ programs! {
     vars: "var n(x: u64, y: u64) = (0, 1); n(i + x, j) <+ n(i, j), q(x, 0, 0);
         var k(x: u64) = 2; k(max(x)) <+ d(x); view v(x) <= k(x), n(_, _); out(x) @ me <~ new v(x); out2(x, y) @ me <~ new n(x, y);
         out2(x, y) @ me <~ d(_), old n(x, y); out(x) @ me <~ new k(_), n(x, _);";
+    blocks: "table t(x: u64, y: u64); table u(x: u64 => y: u64); table w(x: u64); event e(x: u64, y: u64);
+        on m(x, y), u(y, z), !w(x) { t(x, z) <= if x < 2; e(x, z) <=; out2(y, z) @ me <~; out(x) @ me <~; w(p) <+ t(x, p);
+            out2(x, p) @ me <~ t(p, _); t(_, x) <- if z == 1; out(q) @ me <~ for q in 0..z; }
+        on d(x), let z = x + 1 { u(x, z) <+; out(z) @ me <~ e(_, z); w(x) <-; }
+        on new t(x, y), for p in 0..y { out2(x, p) @ me <~; out2(p, z) @ me <~ u(p, z); u(p, _) <-; }
+        on q(_, y, z) { w(y) <= if y > 1; out(z) @ me <~; f(y) <=; out(7) @ me <~ f(z); } event f(y: u64);";
+    two_phase_commit: "table active(t: u64 => r: u64); table yes(t: u64, by: u64); event end(t: u64, ok: bool);
+        active(t, r) <= m(t, r), !old active(t, _), if t != r; yes(t, by) <= q(t, by, 1), active(t, _);
+        view ballots(t => count(by)) <= yes(t, by); view full(t) <= ballots(t, n), if n >= 2;
+        end(t, true) <= new full(t); end(t, false) <= q(t, _, 2), active(t, _); end(t, false) <= late(t), !full(t);
+        timer late(t: u64) after 300ms while active(t, _);
+        event decided(t, ok, r) <= end(t, ok), active(t, r);
+        on decided(t, ok, r) { out2(t, r) @ p <~ a(p), if ok; out(r) @ me <~; active(t, _) <-; yes(t, _) <-; }";
 }

@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 
 /// What the analysis looks at.
 enum Item {
-    /// Rows of a relation with its key, if any.
-    Atom { key: Option<usize>, cols: Vec<Known> },
+    /// Rows of a relation with its keys.
+    Atom { keys: Vec<Vec<usize>>, cols: Vec<Known> },
     /// A `let`.
     Let { from: Vec<Slot>, to: Vec<Slot> },
     /// A `for`; `var` if it runs over a range with one variable.
@@ -36,7 +36,7 @@ impl Body {
         let items = rule.body.iter().filter_map(|lit| match lit {
             Lit::Atom(a) if a.negated => None,
             Lit::Atom(a) => Some(Item::Atom {
-                key: relations[a.rel.index()].key,
+                keys: relations[a.rel.index()].keys.clone(),
                 cols: a.cols.iter().map(of_pattern).collect(),
             }),
             Lit::Lookup { key, result, .. } => Some(Item::Let { from: key.clone(), to: vec![*result] }),
@@ -57,7 +57,10 @@ impl Body {
     pub(crate) fn of_tail(relations: &[Relation], p: &Pipeline, tail: &Tail) -> Body {
         let mut items = vec![];
         let mut atom = |rel: usize, cols: &[Col]| {
-            items.push(Item::Atom { key: relations[rel].key, cols: cols.iter().map(of_column).collect() });
+            items.push(Item::Atom {
+                keys: relations[rel].keys.clone(),
+                cols: cols.iter().map(of_column).collect(),
+            });
         };
         if let Start::Rows { rel, cols, .. } = &p.start {
             atom(rel.index(), cols);
@@ -92,7 +95,7 @@ impl Body {
             let before = known.len();
             for item in &self.0 {
                 match item {
-                    Item::Atom { key: Some(k), cols } if row_known(&cols[..*k], &known) => {
+                    Item::Atom { keys, cols } if keys.iter().any(|k| known_at(cols, k, &known)) => {
                         known.extend(cols.iter().flat_map(|c| &c.gives));
                     }
                     Item::Let { from, to } if from.iter().all(|s| known.contains(s)) => known.extend(to),
@@ -104,8 +107,9 @@ impl Body {
             }
         }
         self.0.iter().all(|item| match item {
-            Item::Atom { key, cols } => {
-                row_known(cols, &known) || key.is_some_and(|k| row_known(&cols[..k], &known))
+            Item::Atom { keys, cols } => {
+                let all: Vec<usize> = (0..cols.len()).collect();
+                [&all].into_iter().chain(keys).any(|k| known_at(cols, k, &known))
             }
             Item::Let { .. } => true,
             Item::For { from, var } => {
@@ -115,8 +119,8 @@ impl Body {
     }
 }
 
-fn row_known(cols: &[Known], known: &BTreeSet<Slot>) -> bool {
-    cols.iter().all(|c| c.needs.as_ref().is_some_and(|needs| needs.iter().all(|s| known.contains(s))))
+fn known_at(cols: &[Known], at: &[usize], known: &BTreeSet<Slot>) -> bool {
+    at.iter().all(|c| cols[*c].needs.as_ref().is_some_and(|needs| needs.iter().all(|s| known.contains(s))))
 }
 
 fn of_pattern(p: &Pat) -> Known {
@@ -146,12 +150,18 @@ fn is_range(e: &PExpr) -> bool {
     matches!(e, PExpr::Rust(e) if syn::parse2::<syn::ExprRange>(e.expr.tokens.0.clone()).is_ok())
 }
 
-/// Variables whose values can be read off the value of an expression: the variable itself, or a tuple or `Some` of such.
+/// Variables whose values can be read off the value of an expression: the variable itself, or a tuple or `Some` of
+/// such. An id from `unique()` belongs to one binding.
 pub fn visible(e: &PExpr) -> Vec<Slot> {
     match e {
         PExpr::Var(s) => vec![*s],
         PExpr::Found(..) | PExpr::Missing(_) => vec![],
         PExpr::Rust(e) => {
+            if let ([Hole::Unique { binding, .. }], "__hole0") =
+                (&e.holes[..], e.expr.tokens.0.to_string().as_str())
+            {
+                return binding.clone();
+            }
             let mut names = vec![];
             if let Ok(expr) = syn::parse2::<syn::Expr>(e.expr.tokens.0.clone()) {
                 visible_names(&expr, &mut names);

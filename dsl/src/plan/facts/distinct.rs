@@ -21,6 +21,8 @@ enum Target {
     Answer(ir::RelId),
     /// Contributions that go by combinations.
     Sum(RelIx),
+    /// Ids: one per binding, also if an event is there twice.
+    Draw,
 }
 
 /// A tail that writes a target.
@@ -41,6 +43,7 @@ pub(crate) fn decide(plan: &mut RolePlan) {
             let distinct = sets && Body::of_tail(&relations, p, tail).determined_by(known);
             p.tails[t].distinct = distinct;
         }
+        fresh(&relations, p);
     }
     plan.relations = relations;
 
@@ -60,6 +63,10 @@ pub(crate) fn decide(plan: &mut RolePlan) {
                 if let Some(target) = target(plan, &tail.emit) {
                     let writer = Writer { distinct: tail.distinct, reads: events(plan, p, tail) };
                     writers.entry(target).or_default().push(writer);
+                }
+                if tail_exprs(p, tail).into_iter().any(draws) {
+                    let writer = Writer { distinct: true, reads: events(plan, p, tail) };
+                    writers.entry(Target::Draw).or_default().push(writer);
                 }
                 // Rows scheduled for the next tick are a set.
                 if let Emit::Next { rel, .. } = &tail.emit {
@@ -81,7 +88,7 @@ pub(crate) fn decide(plan: &mut RolePlan) {
         let own = writers.get(&target).map_or(&[][..], Vec::as_slice);
         let (how, passes_on) = match target {
             // Contributions are not looked at: what they come from must not repeat.
-            Target::Sum(_) => (Dedup::Never, true),
+            Target::Sum(_) | Target::Draw => (Dedup::Never, true),
             Target::Event(rel) => match &plan.relation(rel).class {
                 Class::Input(InputKind::Message) => (Dedup::Always, false),
                 Class::Input(_) | Class::MachineOutput(_) => (Dedup::Never, false),
@@ -169,7 +176,47 @@ fn events(plan: &RolePlan, p: &Pipeline, tail: &Tail) -> Vec<RelIx> {
     out
 }
 
-fn pipelines_mut(steps: &mut [Step]) -> Vec<&mut Pipeline> {
+/// Marks ids that are drawn once per binding anyway.
+fn fresh(relations: &[Relation], p: &mut Pipeline) {
+    let bodies: Vec<Body> = p.tails.iter().map(|t| Body::of_tail(relations, p, t)).collect();
+    let decide = |e: &mut PExpr, bodies: &[Body]| {
+        if let PExpr::Rust(e) = e {
+            for hole in &mut e.holes {
+                if let Hole::Unique { binding, fresh, .. } = hole {
+                    *fresh = bodies.iter().all(|b| b.determined_by(binding.iter().copied()));
+                }
+            }
+        }
+    };
+    for op in &mut p.ops {
+        if let Op::If(e) | Op::Let(_, e) | Op::For(_, e) = op {
+            decide(e, &bodies);
+        }
+    }
+    for (tail, body) in p.tails.iter_mut().zip(bodies.chunks(1)) {
+        for op in &mut tail.ops {
+            if let Op::If(e) | Op::Let(_, e) | Op::For(_, e) = op {
+                decide(e, body);
+            }
+        }
+        tail.emit.exprs_mut().into_iter().for_each(|e| decide(e, body));
+    }
+}
+
+fn tail_exprs<'p>(p: &'p Pipeline, tail: &'p Tail) -> Vec<&'p PExpr> {
+    let ops = p.ops.iter().chain(&tail.ops).filter_map(|op| match op {
+        Op::If(e) | Op::Let(_, e) | Op::For(_, e) => Some(e),
+        Op::Probe(_) | Op::Absent(_) => None,
+    });
+    ops.chain(tail.emit.exprs()).collect()
+}
+
+fn draws(e: &PExpr) -> bool {
+    matches!(e, PExpr::Rust(e) if e.holes.iter().any(|h| matches!(h, Hole::Unique { .. })))
+}
+
+/// All pipelines of phase C.
+pub(crate) fn pipelines_mut(steps: &mut [Step]) -> Vec<&mut Pipeline> {
     let mut out = vec![];
     for step in steps {
         match step {

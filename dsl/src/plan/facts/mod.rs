@@ -3,6 +3,7 @@
 
 pub mod closure;
 pub mod distinct;
+pub mod keys;
 pub mod removable;
 pub mod storage;
 
@@ -12,5 +13,6 @@ use crate::plan::lower::logical::Rule;
 /// Decides all facts but `removable`, which lowering itself needs.
 pub(crate) fn decide(plan: &mut RolePlan, rules: &[Rule]) {
     storage::decide(plan, rules);
+    keys::decide(plan);
     distinct::decide(plan);
 }

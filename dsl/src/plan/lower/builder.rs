@@ -78,6 +78,7 @@ impl<'a> Builder<'a> {
             }
             _ => own.key = relation.key,
         }
+        own.keys.extend(own.key.map(|k| (0..k).collect()));
         own.durable = relation.durable;
         own.ghost = relation.ghost;
         self.of.insert(id, rel);
@@ -97,6 +98,12 @@ impl<'a> Builder<'a> {
             columns,
             key: None,
             checked_key: None,
+            keys: match &class {
+                // A `Req` determines its arguments, a slot its output; an incarnation starts once.
+                Class::Input(InputKind::Request) | Class::MachineOutput(_) => vec![vec![0]],
+                Class::Input(InputKind::Start) | Class::MachineNext(_) => vec![vec![]],
+                _ => vec![],
+            },
             dedup: if is_event(&class) { Dedup::Always } else { Dedup::Never },
             class,
             durable: false,

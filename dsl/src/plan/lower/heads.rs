@@ -277,7 +277,9 @@ impl Builder<'_> {
                     Hole::Lookup { rel, index, key }
                 }
                 ir::Hole::NowMs => Hole::NowMs,
-                ir::Hole::Unique => Hole::Unique { binding: names.values().copied().collect(), route: None },
+                ir::Hole::Unique => {
+                    Hole::Unique { binding: names.values().copied().collect(), route: None, fresh: false }
+                }
                 ir::Hole::Random => Hole::Random { binding: names.values().copied().collect() },
             });
         }

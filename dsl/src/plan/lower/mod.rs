@@ -9,11 +9,13 @@
 //! an assertion here.
 
 mod builder;
+mod fuse;
 mod graph;
 mod heads;
 mod hidden;
 pub(crate) mod logical;
 mod order;
+mod slots;
 mod steps;
 mod translate;
 mod views;

@@ -4,6 +4,7 @@ use super::super::pipeline::*;
 use super::super::step::{Fixpoint, FixpointDelta, Step, Unit};
 use super::super::types::*;
 use super::builder::Builder;
+use super::fuse::fuse;
 use super::graph::components;
 use super::logical::{Lit, Rule};
 use super::order::{From, Purpose, pipeline};
@@ -67,20 +68,25 @@ pub fn steps(b: &mut Builder<'_>, views: &Views) -> Vec<Step> {
         let rel = RelIx(first as u32);
         let own: Vec<&Rule> = rules.iter().filter(|r| !r.state && r.emit.now() == Some(rel)).collect();
         if !own.is_empty() {
-            let pipelines = own.iter().map(|r| event_rule(b, r)).collect();
-            steps.push(Step::Run(pipelines));
+            steps.push(run(b, &own));
         }
         if let Class::Event { aggregate: Some(_) } = b.at(rel).class {
             steps.push(Step::Finish(rel));
         }
         steps.extend((0..views.standing.len()).filter(|s| views.standing[*s].table == rel).map(Step::Stand));
     }
-    let sinks: Vec<Pipeline> =
-        rules.iter().filter(|r| r.emit.now().is_none()).map(|r| event_rule(b, r)).collect();
+    let sinks: Vec<&Rule> = rules.iter().filter(|r| r.emit.now().is_none()).collect();
     if !sinks.is_empty() {
-        steps.push(Step::Run(sinks));
+        steps.push(run(b, &sinks));
     }
     steps
+}
+
+/// A step of several rules.
+fn run(b: &mut Builder<'_>, rules: &[&Rule]) -> Step {
+    let blocks: Vec<Option<ir::GroupId>> = rules.iter().map(|r| r.on.map(|(block, _)| block)).collect();
+    let pipelines = rules.iter().map(|r| event_rule(b, r)).collect();
+    Step::Run(fuse(pipelines, &blocks))
 }
 
 /// The aggregate of a relation.

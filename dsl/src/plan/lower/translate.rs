@@ -221,7 +221,9 @@ impl Builder<'_> {
                 self.relations[rel.index()].probed = true;
                 Hole::Lookup { rel, index, key }
             }
-            ir::Hole::Unique => Hole::Unique { binding: scope.named.clone(), route: scope.route },
+            ir::Hole::Unique => {
+                Hole::Unique { binding: scope.named.clone(), route: scope.route, fresh: false }
+            }
             ir::Hole::Random => Hole::Random { binding: scope.named.clone() },
             ir::Hole::NowMs => Hole::NowMs,
             ir::Hole::Aggregate(_) => panic!("an aggregate outside of a head"),

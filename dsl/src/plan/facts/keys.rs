@@ -1,0 +1,102 @@
+//! Keys of derived events: columns that determine the row within a tick.
+//!
+//! An event that one rule derives inherits functional dependencies from its body: within a tick, every keyed
+//! relation is in one state.
+
+use super::closure::{Body, visible};
+use crate::plan::pipeline::*;
+use crate::plan::step::{RolePlan, Step};
+use crate::plan::types::*;
+
+/// Adds to [`Relation::keys`] of events.
+pub(crate) fn decide(plan: &mut RolePlan) {
+    let steps = std::mem::take(&mut plan.steps);
+    let scheduled: Vec<RelIx> = tails(&steps)
+        .filter_map(|(_, t)| match &t.emit {
+            Emit::Next { rel, .. } => Some(*rel),
+            _ => None,
+        })
+        .collect();
+    for step in &steps {
+        // In the order of a tick, so that what a rule reads has its keys already.
+        let Step::Run(pipelines) = step else { continue };
+        for p in pipelines {
+            for tail in &p.tails {
+                let Some(rel) = tail.emit.now() else { continue };
+                let writers = tails(&steps).filter(|(_, t)| t.emit.now() == Some(rel)).count();
+                if writers != 1 || scheduled.contains(&rel) {
+                    continue;
+                }
+                let found = match (&plan.relation(rel).class, &tail.emit) {
+                    (Class::Event { aggregate: None }, Emit::Row { args, .. }) => {
+                        let body = Body::of_tail(&plan.relations, p, tail);
+                        smallest(args.len(), |columns| {
+                            body.determined_by(columns.iter().flat_map(|c| visible(&args[*c])))
+                        })
+                    }
+                    (Class::Event { aggregate: Some(spec) }, Emit::Contribute { group, binding, .. }) => {
+                        of_aggregate(spec, group, binding)
+                    }
+                    _ => continue,
+                };
+                let keys = &mut plan.relations[rel.index()].keys;
+                for key in found {
+                    if !keys.contains(&key) {
+                        keys.push(key);
+                    }
+                }
+            }
+        }
+    }
+    plan.steps = steps;
+}
+
+/// Up to two minimal sets of columns: one that prefers columns to the left, one that prefers those to the right.
+fn smallest(width: usize, determines: impl Fn(&[usize]) -> bool) -> Vec<Vec<usize>> {
+    let all: Vec<usize> = (0..width).collect();
+    if !determines(&all) {
+        return vec![];
+    }
+    let shrink = |order: Vec<usize>| {
+        let mut key = all.clone();
+        for c in order {
+            let without: Vec<usize> = key.iter().copied().filter(|k| *k != c).collect();
+            if determines(&without) {
+                key = without;
+            }
+        }
+        key
+    };
+    vec![shrink((0..width).rev().collect()), shrink((0..width).collect())]
+}
+
+fn of_aggregate(spec: &AggregateSpec, group: &[Slot], binding: &[Slot]) -> Vec<Vec<usize>> {
+    let Some(plain) = &spec.plain else { return vec![] };
+    if spec.merges {
+        return vec![];
+    }
+    let column = |slot: usize| plain.iter().position(|s| *s == slot);
+    let groups: Option<Vec<usize>> = (0..group.len()).map(column).collect();
+    if !spec.enumerates {
+        return groups.into_iter().collect();
+    }
+    // `index()` numbers bindings, so the number determines the row; and so does the binding, where it is shown.
+    let numbered = spec.functions.iter().position(|f| f.function == crate::ir::AggregateFn::Index);
+    let Some(number) = numbered.and_then(|f| column(group.len() + f)) else { return vec![] };
+    let mut keys = vec![vec![number]];
+    if binding.iter().all(|s| group.contains(s)) && spec.functions.len() == 1 {
+        keys.extend(groups);
+    }
+    keys
+}
+
+fn tails(steps: &[Step]) -> impl Iterator<Item = (&Pipeline, &Tail)> {
+    let pipelines = steps.iter().flat_map(|step| -> Vec<&Pipeline> {
+        match step {
+            Step::Run(all) => all.iter().collect(),
+            Step::Fixpoint(fix) => fix.seeds.iter().chain(fix.deltas.iter().map(|d| &d.pipeline)).collect(),
+            _ => vec![],
+        }
+    });
+    pipelines.flat_map(|p| p.tails.iter().map(move |t| (p, t)))
+}
