@@ -1,5 +1,6 @@
 //! Reference interpreter, plan executor and random campaigns for Anabranch.
 
+pub mod campaign;
 pub mod draw;
 pub mod engine;
 pub mod eval;

@@ -62,6 +62,7 @@ pub struct Interp {
     incarnation: u64,
     /// Number of the next tick in this incarnation, from 0.
     tick: u64,
+    counts: Option<BTreeMap<RuleId, u64>>,
 }
 
 /// What does not change from tick to tick.
@@ -107,9 +108,21 @@ impl Interp {
             waits: Waits::default(),
             incarnation: setup.incarnation,
             tick: 0,
+            counts: None,
         };
         interp.begin(Facts::new());
         interp
+    }
+
+    /// Starts or stops counting the rows that each rule gives.
+    pub fn count(&mut self, on: bool) {
+        self.counts = on.then(BTreeMap::new);
+    }
+
+    /// How many rows each rule gave at the last tick's fixpoint; empty if nobody counts.
+    pub fn counts(&self) -> &BTreeMap<RuleId, u64> {
+        static NONE: BTreeMap<RuleId, u64> = BTreeMap::new();
+        self.counts.as_ref().unwrap_or(&NONE)
     }
 
     /// Starts an incarnation from durable tables. What is there counts as carried over, and so do the first
@@ -168,6 +181,10 @@ impl Engine for Interp {
         let changed = tidy(after_tables.clone()) != tidy(tables);
         let kept = program.state(less, &machines);
         let after = program.state(after_tables, &machines);
+
+        if self.counts.is_some() {
+            self.counts = Some(program.row_counts(&world, moment));
+        }
 
         let deferred = changed || wish.events.values().any(|rows| !rows.is_empty());
         let waiting = self.waits.settle(program, &after, &input.fired, input.args);

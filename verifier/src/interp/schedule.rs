@@ -7,7 +7,7 @@ use crate::engine::{Answer, Answered, Facts, Row, Sent};
 use anabranch_core::node::Broken;
 use anabranch_core::value::Value;
 use anabranch_dsl::ir::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a tick's rules want.
 #[derive(Default, Debug)]
@@ -88,6 +88,25 @@ impl Program {
             }
         }
         Ok(wish)
+    }
+
+    /// How many rows each rule gives in a world.
+    pub fn row_counts(&self, world: &World<'_>, moment: Moment) -> BTreeMap<RuleId, u64> {
+        let rules = self.protocol.rules_of(self.role);
+        let counts = rules.map(|(id, rule)| {
+            let exprs: Vec<Option<&Expr>> = match &rule.head {
+                Head::Now { args, .. } | Head::Next { args, .. } => args.iter().map(Some).collect(),
+                Head::Delete { args, .. } => args.iter().map(Option::as_ref).collect(),
+                Head::Send { args, to, .. } => args.iter().chain([to]).map(Some).collect(),
+                Head::Reply { req, args, .. } => args.iter().chain([req]).map(Some).collect(),
+                Head::Refuse { req, error: other, .. } | Head::Redirect { req, to: other, .. } => {
+                    vec![Some(req), Some(other)]
+                }
+                Head::Nothing => vec![],
+            };
+            (id, self.head_rows(rule, &exprs, world, moment).len() as u64)
+        });
+        counts.collect()
     }
 
     /// The tables less what is deleted and what is replaced.

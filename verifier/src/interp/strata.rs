@@ -145,9 +145,10 @@ fn only_upwards(rule: &Rule, var: &str, lattice: Lattice) -> bool {
                     *exact |= mentions(e, var);
                 }
                 Literal::If(e) => {
-                    *exact |= mentions(e, var)
-                        && !(e.holes.is_empty()
-                            && syn::parse2(e.tokens.0.clone()).is_ok_and(|e| upward(&e, var, lattice)))
+                    // What stands inside of a look-up is read exactly; its result is final.
+                    let inside = in_holes(e, var);
+                    let upward = || syn::parse2(e.tokens.0.clone()).is_ok_and(|e| upward(&e, var, lattice));
+                    *exact |= inside || mentions(e, var) && !upward();
                 }
                 Literal::NewJoin(_, _) => {}
             }
@@ -167,12 +168,15 @@ fn only_upwards(rule: &Rule, var: &str, lattice: Lattice) -> bool {
 }
 
 fn mentions(e: &Expr, var: &str) -> bool {
-    e.vars.iter().any(|v| v == var)
-        || e.holes.iter().any(|hole| match hole {
-            Hole::Lookup { args, .. } => args.iter().any(|e| mentions(e, var)),
-            Hole::Aggregate(a) => a.args.iter().any(|e| mentions(e, var)),
-            Hole::Unique | Hole::NowMs | Hole::Random => false,
-        })
+    e.vars.iter().any(|v| v == var) || in_holes(e, var)
+}
+
+fn in_holes(e: &Expr, var: &str) -> bool {
+    e.holes.iter().any(|hole| match hole {
+        Hole::Lookup { args, .. } => args.iter().any(|e| mentions(e, var)),
+        Hole::Aggregate(a) => a.args.iter().any(|e| mentions(e, var)),
+        Hole::Unique | Hole::NowMs | Hole::Random => false,
+    })
 }
 
 /// Whether a condition, once true, stays true while the variable rises (`Max`) or falls (`Min`).

@@ -301,7 +301,8 @@ impl Gen {
     /// An expression of a type over a scope's variables.
     pub fn expr(&mut self, ty: &T, scope: &mut Scope, depth: usize) -> String {
         let known = scope.of(ty);
-        let given = matches!(ty, T::Req | T::Bytes | T::List) || *ty == T::Id && !scope.draws;
+        // An id drawn for a binding with an id in it could be drawn again and again, within one tick.
+        let given = matches!(ty, T::Req | T::Bytes | T::List | T::Id);
         if !known.is_empty() && (given || depth == 0 || self.dice.percent(55)) {
             return self.dice.pick(&known).clone();
         }

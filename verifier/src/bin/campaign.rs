@@ -1,0 +1,59 @@
+//! Runs random programs on interpreter and plan executor, and prints what did what.
+//!
+//! `cargo run --release -p anabranch-verifier --bin campaign -- --programs 10000 --seed 1`
+
+use anabranch_verifier::campaign::{Options, campaign, executor};
+use std::process::ExitCode;
+use std::time::Instant;
+
+const USAGE: &str = "campaign [--programs N] [--seed S] [--steps N] [--threads N] [--failures N] [--shrink N] [--alone] [--print]";
+
+fn main() -> ExitCode {
+    let mut options = Options { threads: 2, ..Options::default() };
+    let mut alone = false;
+    let mut args = std::env::args().skip(1);
+    while let Some(name) = args.next() {
+        if name == "--print" {
+            println!("{}", anabranch_verifier::random::program(options.seed));
+            return ExitCode::SUCCESS;
+        }
+        if name == "--alone" {
+            alone = true;
+            continue;
+        }
+        let Some(value) = args.next().and_then(|v| v.parse::<u64>().ok()) else {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        };
+        match name.as_str() {
+            "--programs" => options.programs = value as usize,
+            "--seed" => options.seed = value,
+            "--steps" => options.steps = value as usize,
+            "--threads" => options.threads = value as usize,
+            "--shrink" => options.shrink = value as usize,
+            "--failures" => options.failures = value as usize,
+            _ => {
+                eprintln!("{USAGE}");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    // Panics of an engine are findings, printed with the program.
+    std::panic::set_hook(Box::new(|_| {}));
+    let began = Instant::now();
+    let report = campaign(&options, if alone { None } else { Some(&executor) });
+    let seconds = began.elapsed().as_secs_f64();
+    for (seed, failure) in &report.failures {
+        println!("seed {seed}:\n{failure}");
+    }
+    for (seed, reason) in report.refused.iter().take(5) {
+        println!("seed {seed} was refused: {reason}");
+    }
+    print!("{report}");
+    println!("{seconds:.1} s, {:.0} programs a second", report.programs as f64 / seconds);
+    if report.failures.is_empty() && report.refused.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

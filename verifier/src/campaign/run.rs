@@ -1,0 +1,225 @@
+//! Runs one program on two engines side by side.
+
+use super::script::{Script, Step, draw};
+use crate::engine::{Engine, Facts, Input, Outcome};
+use crate::eval::Closed;
+use crate::interp::Interp;
+use crate::random::Dice;
+use anabranch_core::node::{Broken, Ids, Layout, Leaves, Seat, Setup, TickArgs};
+use anabranch_core::value::Value;
+use anabranch_dsl::diag::Severity;
+use anabranch_dsl::ir::Protocol;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// A program, ready to run.
+pub struct Program {
+    /// The rules.
+    pub protocol: Arc<Protocol>,
+    /// Its expressions.
+    pub leaves: Arc<dyn Leaves>,
+    /// Parameters' defaults.
+    pub defaults: BTreeMap<String, Value>,
+    /// Node 0 of the first role.
+    pub setup: Setup,
+}
+
+/// Makes the engine that is compared with the interpreter.
+pub type Maker<'a> = dyn Fn(&Program) -> Box<dyn Engine> + Sync + 'a;
+
+/// Ticks of a macro-step after which a run gives up: the program never comes to rest.
+const ENDLESS: usize = 10;
+
+impl Program {
+    /// Takes in a program's text; what is wrong with it as one text.
+    pub fn new(text: &str) -> Result<Program, String> {
+        let parsed = anabranch_dsl::parse_str(text);
+        if let Some(error) = parsed.diagnostics.iter().find(|d| d.severity == Severity::Error) {
+            return Err(format!("{}: {}", error.primary.0.start().line, error.message));
+        }
+        let protocol = Arc::new(parsed.protocol.ok_or("no protocol")?);
+        let closed = Closed::new(&protocol).map_err(|e| e[0].to_string())?;
+        let setup = Setup {
+            layout: Arc::new(Layout::of(&[2, 3])),
+            seat: Seat { role: 0, instance: 0, partition: 0 },
+            params: BTreeMap::new(),
+            incarnation: 1,
+            ids: Ids::Hashed,
+        };
+        let defaults = closed.defaults();
+        Ok(Program { protocol, leaves: Arc::new(closed), defaults, setup })
+    }
+
+    /// The reference interpreter.
+    pub fn interp(&self) -> Interp {
+        Interp::new(self.protocol.clone(), self.leaves.clone(), &self.setup, &self.defaults)
+    }
+}
+
+/// What a run showed.
+#[derive(Clone, Debug, Default)]
+pub struct Ran {
+    /// The inputs.
+    pub script: Script,
+    /// Ticks.
+    pub ticks: usize,
+    /// Crashes.
+    pub crashes: usize,
+    /// Ticks that broke an invariant, in both engines.
+    pub broken: usize,
+    /// It ended because a macro-step did not.
+    pub endless: bool,
+    /// Where the engines differ.
+    pub difference: Option<String>,
+}
+
+/// Who looks on: is given each tick's outcome and the resting state after it.
+pub type Watch<'a> = dyn FnMut(&Interp, &Outcome, &Facts) + 'a;
+
+/// Where the inputs come from.
+pub enum Inputs<'a> {
+    /// Drawn, so many macro-steps.
+    Drawn(Dice, usize),
+    /// Repeated.
+    Script(&'a Script),
+}
+
+/// Runs a program on the interpreter and on another engine until they differ or the inputs end.
+pub fn run(
+    program: &Program,
+    mut inputs: Inputs<'_>,
+    maker: Option<&Maker<'_>>,
+    watch: &mut Watch<'_>,
+) -> Ran {
+    let mut ran = Ran::default();
+    let mut reference = program.interp();
+    reference.count(true);
+    let mut other = match maker.map(|m| caught(|| m(program))).transpose() {
+        Ok(other) => other,
+        Err(panic) => {
+            ran.difference = Some(format!("making the engine panicked: {panic}"));
+            return ran;
+        }
+    };
+    let mut last: Option<Outcome> = None;
+    let mut now_ms = 1000;
+    for number in 0.. {
+        let step: Step = match &mut inputs {
+            Inputs::Drawn(_, steps) if number >= *steps => break,
+            Inputs::Drawn(dice, _) => {
+                now_ms += dice.below(30) as u64;
+                draw(dice, &program.protocol, last.as_ref(), number, now_ms)
+            }
+            Inputs::Script(script) => match script.0.get(number) {
+                Some(step) => step.clone(),
+                None => break,
+            },
+        };
+        ran.script.0.push(step.clone());
+        let mut input = step.input(&program.protocol);
+        for tick in 1.. {
+            ran.ticks += 1;
+            let expected = reference.tick(&input);
+            let resting = reference.resting();
+            if let Some(other) = &mut other {
+                ran.difference = differ(program, &expected, &resting, other.as_mut(), &input);
+                if let Some(difference) = &mut ran.difference {
+                    *difference = format!("step {number}, tick {tick}: {difference}");
+                    return ran;
+                }
+            }
+            let outcome = match expected {
+                Ok(outcome) => outcome,
+                Err(_) => {
+                    ran.broken += 1;
+                    ran.crashes += 1;
+                    crash(&mut reference, other.as_mut());
+                    last = None;
+                    break;
+                }
+            };
+            watch(&reference, &outcome, &resting);
+            let deferred = outcome.deferred;
+            last = Some(outcome);
+            if step.crash == Some(tick) {
+                ran.crashes += 1;
+                crash(&mut reference, other.as_mut());
+                last = None;
+                break;
+            }
+            if !deferred {
+                break;
+            }
+            if tick >= ENDLESS {
+                ran.endless = true;
+                return ran;
+            }
+            input = Input::empty(TickArgs { now_ms: step.now_ms, seed: step.seed.wrapping_add(tick as u64) });
+        }
+    }
+    ran
+}
+
+fn crash(reference: &mut Interp, other: Option<&mut Box<dyn Engine>>) {
+    reference.crash();
+    if let Some(other) = other {
+        other.crash();
+    }
+}
+
+/// How the other engine's tick differs from what was expected.
+fn differ(
+    program: &Program,
+    expected: &Result<Outcome, Broken>,
+    resting: &Facts,
+    other: &mut dyn Engine,
+    input: &Input,
+) -> Option<String> {
+    let protocol = &program.protocol;
+    let found = match caught(|| other.tick(input)) {
+        Ok(found) => found,
+        Err(panic) => return Some(format!("the engine panicked: {panic}")),
+    };
+    match (expected, &found) {
+        (Err(_), Err(_)) => None,
+        (Ok(_), Err(broken)) => Some(format!("the engine broke, the interpreter did not: {broken}")),
+        (Err(broken), Ok(_)) => Some(format!("the interpreter broke, the engine did not: {broken}")),
+        (Ok(expected), Ok(found)) => {
+            let expected = expected.clone().without_jitter(protocol);
+            let found = found.clone().without_jitter(protocol);
+            facts(protocol, "now", &expected.facts, &found.facts)
+                .or_else(|| parts("sent", &expected.sent, &found.sent))
+                .or_else(|| parts("answered", &expected.answered, &found.answered))
+                .or_else(|| parts("deferred", &expected.deferred, &found.deferred))
+                .or_else(|| facts(protocol, "after", resting, &other.resting()))
+                .or_else(|| parts("waiting", &expected.waiting, &found.waiting))
+        }
+    }
+}
+
+fn parts<X: PartialEq + std::fmt::Debug>(what: &str, expected: &X, found: &X) -> Option<String> {
+    (expected != found).then(|| format!("{what}: expected {expected:?}, found {found:?}"))
+}
+
+fn facts(protocol: &Protocol, what: &str, expected: &Facts, found: &Facts) -> Option<String> {
+    let none = Default::default();
+    for rel in expected.keys().chain(found.keys()) {
+        let (e, f) = (expected.get(rel).unwrap_or(&none), found.get(rel).unwrap_or(&none));
+        if e != f {
+            let missing: Vec<_> = e.difference(f).collect();
+            let extra: Vec<_> = f.difference(e).collect();
+            let name = &protocol.relation(*rel).name;
+            return Some(format!("{what}, `{name}`: missing {missing:?}, extra {extra:?}"));
+        }
+    }
+    None
+}
+
+/// Runs something that may panic; the panic's message.
+pub fn caught<X>(f: impl FnOnce() -> X) -> Result<X, String> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        text.or(payload.downcast_ref::<&str>().copied()).unwrap_or("(no message)").to_string()
+    })
+}
