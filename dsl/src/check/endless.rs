@@ -23,6 +23,7 @@ struct Step {
 pub fn check(p: &Protocol, errors: &mut Vec<Diagnostic>) {
     let steps: Vec<Step> =
         p.rules.iter().enumerate().filter_map(|(i, r)| step(p, RuleId(i as u32), r)).collect();
+    within_tick(p, &steps, errors);
     let mut reported = BTreeSet::new();
     for first in steps.iter().filter(|s| s.deferred) {
         let Some(rest) = path(&steps, first.to, first.from) else { continue };
@@ -70,8 +71,8 @@ fn step(p: &Protocol, id: RuleId, rule: &Rule) -> Option<Step> {
                 let relation = p.relation(a.rel);
                 let always = matches!(relation.kind, RelationKind::Var(_) | RelationKind::MachineNext(_))
                     && a.version != Version::New;
-                let view = matches!(p.relation(to).kind, RelationKind::View) && !relation.is_event();
-                if a.version == Version::New || relation.is_event() || view {
+                let stands = !deferred && a.version == Version::Now;
+                if a.version == Version::New || relation.is_event() || stands {
                     if from.replace((a.rel, &a.args)).is_some() {
                         return None;
                     }
@@ -92,10 +93,37 @@ fn step(p: &Protocol, id: RuleId, rule: &Rule) -> Option<Step> {
             .all(|(pattern, arg)| matches!(pattern, Pattern::Var(v) if arg.var.as_ref() == Some(&v.name)));
     // A derived table or view passes a change on only if the row itself is passed on or computed.
     let changes = !same && args.iter().any(|a| a.var.is_none() && !a.vars.is_empty());
-    if from == to && !deferred {
-        return None;
-    }
     Some(Step { from, to, rule: id, deferred, changes })
+}
+
+/// `e(x + 1) <= e(x)`: the fixpoint of the tick itself is infinite.
+fn within_tick(p: &Protocol, steps: &[Step], errors: &mut Vec<Diagnostic>) {
+    let now: Vec<&Step> = steps.iter().filter(|s| !s.deferred).collect();
+    let mut reported = BTreeSet::new();
+    for first in now.iter().filter(|s| s.changes) {
+        let Some(rest) = path(steps, first.to, first.from) else { continue };
+        let cycle: Vec<&Step> = std::iter::once(*first).chain(rest).collect();
+        if cycle.iter().any(|s| s.deferred)
+            || !reported.insert(cycle.iter().map(|s| s.from).collect::<BTreeSet<_>>())
+        {
+            continue;
+        }
+        let mut warning = Diagnostic::warning(
+            "endless",
+            p.rules[first.rule.index()].place.0,
+            format!(
+                "once begun, this never ends: every row of `{}` gives another one within the same tick",
+                p.relation(first.to).name
+            ),
+        );
+        for step in cycle.iter().skip(1) {
+            warning = warning.label(
+                p.rules[step.rule.index()].place.0,
+                format!("which leads to `{}`", p.relation(step.to).name),
+            );
+        }
+        errors.push(warning.help("add a condition that ends it"));
+    }
 }
 
 fn path<'a>(steps: &'a [Step], from: RelId, to: RelId) -> Option<Vec<&'a Step>> {

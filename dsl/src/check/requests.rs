@@ -9,8 +9,9 @@ use crate::diag::Diagnostic;
 use crate::ir::{Atom, Head, Literal, Pattern, Protocol, RelId, RelationKind, Rule, Version};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Warns of requests that may get lost.
+/// Warns of requests that may get lost, and reports answers to the wrong one.
 pub fn check(p: &Protocol, errors: &mut Vec<Diagnostic>) {
+    p.rules.iter().for_each(|rule| wrong_request(p, rule, errors));
     for (i, relation) in p.relations.iter().enumerate() {
         let RelationKind::Request(_) = relation.kind else { continue };
         let id = RelId(i as u32);
@@ -61,6 +62,34 @@ pub fn check(p: &Protocol, errors: &mut Vec<Diagnostic>) {
                 warning.help("add a rule for the other cases: refuse it, redirect it, or keep it in a table"),
             );
         }
+    }
+}
+
+/// `reply get(req, ..) <~ put(req, ..)` answers the wrong request.
+fn wrong_request(p: &Protocol, rule: &Rule, errors: &mut Vec<Diagnostic>) {
+    let (Head::Reply { rel, req, .. } | Head::Refuse { rel, req, .. } | Head::Redirect { rel, req, .. }) =
+        &rule.head
+    else {
+        return;
+    };
+    let Some(name) = &req.var else { return };
+    let asks = |a: &&Atom| {
+        !a.negated
+            && matches!(p.relation(a.rel).kind, RelationKind::Request(_))
+            && matches!(a.args.first(), Some(Pattern::Var(v)) if v.name == *name)
+    };
+    let found: Vec<&Atom> = super::walk::atoms(&rule.body).into_iter().map(|(a, _)| a).filter(asks).collect();
+    if let (Some(other), false) = (found.first(), found.iter().any(|a| a.rel == *rel)) {
+        let (answered, asked) = (&p.relation(*rel).name, &p.relation(other.rel).name);
+        errors.push(
+            Diagnostic::error(
+                "wrong-request",
+                req.place.0,
+                format!("`{name}` asks `{asked}`, but this answers `{answered}`"),
+            )
+            .label(other.place.0, format!("`{name}` comes from here"))
+            .help(format!("the answer to `{asked}` is written `reply {asked}({name}, ..)`")),
+        );
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Env<'a> {
     pub vars: BTreeMap<String, Ty>,
     /// The address of this node.
     pub me: Option<Ty>,
+    /// Look-ups whose key has another type: where, what is expected, what is found, of which column.
+    pub mismatches: Vec<(crate::ir::Place, Ty, Ty, RelId, usize)>,
     /// Parsed expressions.
     pub parsed: &'a [super::leaf::Parsed],
 }
@@ -48,7 +50,9 @@ impl Env<'_> {
                 for (i, arg) in args.iter().enumerate() {
                     let ty = self.leaf(arg);
                     if let Some(column) = self.columns[rel.index()].get(i).cloned() {
-                        self.types.unify(&column, &ty);
+                        if !self.types.unify(&column, &ty) {
+                            self.mismatches.push((arg.place, column, ty, *rel, i));
+                        }
                     }
                 }
                 Ty::option(self.values(*rel))

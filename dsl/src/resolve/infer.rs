@@ -31,7 +31,7 @@ pub struct Inference<'a> {
 pub fn infer(work: &mut Inference) -> Vec<Diagnostic> {
     let keys: Vec<Option<usize>> = work.protocol.relations.iter().map(|r| r.key).collect();
     let p = work.protocol;
-    let scopes = p.rules.len() + p.relations.len() + p.invariants.len();
+    let scopes = p.rules.len() + p.relations.len() + p.invariants.len() + 1;
     let mut vars: Vec<BTreeMap<String, Ty>> = vec![BTreeMap::new(); scopes];
     let mut unknown = usize::MAX;
     loop {
@@ -61,9 +61,29 @@ fn pass(
     let Inference { types, columns, answers, params, parsed, .. } = work;
     let mut with = |role: Option<&str>, f: &mut dyn FnMut(&mut Walk)| {
         let me = role.map(Ty::known);
-        let env = Env { types, columns, keys, params, vars: std::mem::take(&mut vars[scope]), me, parsed };
+        let env = Env {
+            types,
+            columns,
+            keys,
+            params,
+            vars: std::mem::take(&mut vars[scope]),
+            me,
+            mismatches: Vec::new(),
+            parsed,
+        };
         let mut walk = Walk { env, protocol: p, answers, errors, seen: BTreeMap::new() };
         f(&mut walk);
+        for (place, expected, found, rel, i) in std::mem::take(&mut walk.env.mismatches) {
+            let (relation, before) = (p.relation(rel), walk.count());
+            let column = &relation.columns[i];
+            walk.agree(&expected, &found, place, &|e, f| {
+                format!(
+                    "column `{}` of `{}` is {e}, but it is looked up with {f}",
+                    column.name, relation.name
+                )
+            });
+            walk.labelled(before, column.place.0, format!("column `{}` of `{}`", column.name, relation.name));
+        }
         vars[scope] = walk.env.vars;
         scope += 1;
     };
@@ -92,6 +112,14 @@ fn pass(
             _ => {}
         });
     }
+    with(None, &mut |walk| {
+        for e in &p.requires {
+            let ty = walk.env.leaf(e);
+            walk.agree(&Ty::known("bool"), &ty, e.place, &|_, f| {
+                format!("a requirement is a `bool`, but this is {f}")
+            });
+        }
+    });
     for invariant in &p.invariants {
         with(None, &mut |walk| walk.body(&invariant.body));
     }

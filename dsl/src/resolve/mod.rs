@@ -131,6 +131,18 @@ impl Resolver {
             }
         }
         self.types.imported = self.names.imported.clone();
+        errors.extend(names::forbidden(&ast.name));
+        for item in &ast.items {
+            if let Item::Role(name, _) | Item::Alias(name, _) = item
+                && self.names.imported.contains(&name.to_string())
+            {
+                errors.push(Diagnostic::error(
+                    "duplicate",
+                    name.span(),
+                    format!("`{name}` is imported with `use` as well"),
+                ));
+            }
+        }
         // An alias may use one that follows: what is resolved grows until the last is.
         let aliases = ast
             .items
@@ -695,7 +707,13 @@ impl Resolver {
         let mut work =
             Inference { protocol: &self.protocol, types, columns, answers, params, parsed: &self.parsed };
         errors.extend(infer::infer(&mut work));
-        let Inference { types, columns, .. } = work;
+        let Inference { mut types, columns, .. } = work;
+        // An image that nobody asks for has no tag whose type matters.
+        for machine in &self.protocol.machines {
+            if !self.protocol.rules.iter().any(|r| r.head.relation() == Some(machine.save)) {
+                types.unify(&columns[machine.save.index()][0], &Ty::known("u64"));
+            }
+        }
         let clean = errors.len() == before;
         for (i, row) in columns.iter().enumerate() {
             for (j, ty) in row.iter().enumerate() {
@@ -714,25 +732,19 @@ impl Resolver {
             if unknown.is_empty() || self.broken.contains(&RelId(i as u32)) || !clean {
                 continue;
             }
-            errors.extend(unknown_type(relation, &unknown, &self.protocol));
+            errors.extend(unknown_type(relation, &unknown));
         }
         self.types = types;
     }
 }
 
-fn unknown_type(relation: &Relation, unknown: &[&str], p: &Protocol) -> Option<Diagnostic> {
+fn unknown_type(relation: &Relation, unknown: &[&str]) -> Option<Diagnostic> {
     let what = if unknown.len() == 1 {
         format!("the type of `{}`", unknown[0])
     } else {
         format!("the types of {}", list(unknown))
     };
     match relation.kind {
-        // An image that nobody asks for has no tag.
-        RelationKind::MachineSave(id)
-            if !p.rules.iter().any(|r| r.head.relation() == Some(p.machines[id.index()].save)) =>
-        {
-            None
-        }
         RelationKind::MachineSaved(_) => None,
         RelationKind::MachineSave(_) => Some(
             Diagnostic::error(

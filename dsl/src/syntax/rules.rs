@@ -213,7 +213,14 @@ fn atom(mut c: Cursor, span: Span) -> Result<Atom, Diagnostic> {
         .help("match on it with `let Some(v) = …`, or write an atom with parentheses"));
     }
     let Some(TokenTree::Group(group)) = c.peek().filter(|_| c.at_group(Delimiter::Parenthesis)) else {
-        return Err(c.expected(&format!("the arguments of `{}` in parentheses", name.text())));
+        let error = c.expected(&format!("the arguments of `{}` in parentheses", name.text()));
+        let rest = c.rest();
+        let assigns = is_punct(rest.first(), '=') && !is_punct(rest.get(1), '=');
+        return Err(match rest.first() {
+            Some(_) if assigns => error.help(format!("a variable is bound with `let {} = …`", name.text())),
+            Some(TokenTree::Punct(_)) => error.help("a condition begins with `if`"),
+            _ => error,
+        });
     };
     c.bump();
     let args = Raw::inside(group);
@@ -227,7 +234,15 @@ fn atom(mut c: Cursor, span: Span) -> Result<Atom, Diagnostic> {
     } else {
         None
     };
-    c.finish("`,` or `;`")?;
+    c.finish("`,` or `;`").map_err(|error| match c.peek() {
+        Some(TokenTree::Punct(p)) if p.as_char() == '|' => {
+            error.help("alternatives are written as rules of their own")
+        }
+        Some(TokenTree::Punct(p)) if p.as_char() == '&' => {
+            error.help("the parts of a body are separated by commas")
+        }
+        _ => error,
+    })?;
     Ok(Atom { negated, version, name, args, at, span })
 }
 
