@@ -1,6 +1,7 @@
 //! The Anabranch language: syntax, checks, rule IR, plans and code generation.
 
 pub mod check;
+pub mod codegen;
 pub mod diag;
 pub mod fmt;
 pub mod graph;

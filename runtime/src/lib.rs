@@ -2,6 +2,7 @@
 
 pub use anabranch_core as core;
 pub use anabranch_core::data::Data;
+pub use anabranch_macros::protocol;
 
 pub mod client;
 pub mod control;
@@ -17,6 +18,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod transport;
+#[doc(hidden)]
+pub mod typed;
 
 pub use driver::Exit;
 pub use start::StartError;

@@ -184,6 +184,7 @@ impl RolePlan {
             Step::Release(unit) => writeln!(f, "release {}", self.unit(unit)),
             Step::Stand(n) => writeln!(f, "stand {n} into {}", self.name(self.standing[*n].table)),
             Step::Machine(m) => writeln!(f, "machine {}", m.0),
+            Step::Save(m) => writeln!(f, "save machine {}", m.0),
             Step::Fixpoint(fix) => {
                 let names: Vec<&str> = fix.members.iter().map(|m| self.name(*m)).collect();
                 writeln!(f, "fixpoint of {}", names.join(", "))?;

@@ -49,8 +49,10 @@ pub enum Step {
     Stand(usize),
     /// Runs a machine: applies the greatest `load` with n > next, then commands in slot order while there are
     /// any (later ones are kept, earlier ones ignored; two different commands for one slot are a broken
-    /// invariant), appends `done` rows, changes `next`, answers `save`s.
+    /// invariant), appends `done` rows, changes `next`.
     Machine(ir::MachineId),
+    /// Answers a machine's `save`s: a step of its own, since they may depend on its `next`.
+    Save(ir::MachineId),
     /// A recursive stratum.
     Fixpoint(Fixpoint),
 }

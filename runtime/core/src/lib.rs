@@ -1,5 +1,6 @@
 //! What compiled Anabranch protocols run on: data, tables, wire and log formats, without I/O.
 
+pub mod code;
 pub mod data;
 pub mod disk;
 pub mod id;
@@ -11,3 +12,11 @@ pub mod sessions;
 pub mod store;
 pub mod value;
 pub mod wire;
+
+/// Types that every protocol has without `use`.
+pub mod prelude {
+    pub use crate::id::{Id, Req};
+    pub use crate::sessions::Sessions;
+    pub use bytes::Bytes;
+    pub use std::time::Duration;
+}

@@ -42,9 +42,9 @@ impl Exec {
         let declared = &protocol.machines[id.index()];
         let rel = |source| self.rel(source).expect("parts of machines are in the plan");
         let (feed, done, next) = (rel(declared.feed), rel(declared.done), rel(declared.next));
-        let (save, saved, load) = (rel(declared.save), rel(declared.saved), rel(declared.load));
+        let load = rel(declared.load);
         let rows = |r: anabranch_dsl::plan::RelIx| self.stores[r.index()].rows.clone();
-        let (feeds, loads, saves) = (rows(feed), rows(load), rows(save));
+        let (feeds, loads) = (rows(feed), rows(load));
         let number = |v: &Value| match v {
             Value::Int(n) => *n as u64,
             other => panic!("a slot was expected, not {other:?}"),
@@ -75,7 +75,6 @@ impl Exec {
             state.next += 1;
         }
         let now = state.next;
-        let image = (!saves.is_empty()).then(|| Value::Bytes(state.machine.save()));
         for row in outputs {
             self.append(done, row, "the machine")?;
         }
@@ -84,10 +83,22 @@ impl Exec {
             self.apply(next, &vec![int(was)], false);
             self.apply(next, &vec![int(now)], true);
         }
-        if let Some(image) = image {
-            for row in saves {
-                self.append(saved, vec![row[0].clone(), int(now), image.clone()], "the machine")?;
-            }
+        Ok(())
+    }
+
+    /// Answers the saves that were asked for in this tick.
+    pub fn save_machine(&mut self, id: MachineId) -> Result<(), Broken> {
+        let declared = &self.protocol.machines[id.index()];
+        let rel = |source| self.rel(source).expect("parts of machines are in the plan");
+        let (save, saved) = (rel(declared.save), rel(declared.saved));
+        let saves = self.stores[save.index()].rows.clone();
+        if saves.is_empty() {
+            return Ok(());
+        }
+        let state = &self.machines[&id];
+        let (next, image) = (Value::Int(i128::from(state.next)), Value::Bytes(state.machine.save()));
+        for row in &saves {
+            self.append(saved, vec![row[0].clone(), next.clone(), image.clone()], "the machine")?;
         }
         Ok(())
     }

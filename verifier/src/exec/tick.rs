@@ -151,6 +151,7 @@ impl Exec {
             }
             Step::Stand(n) => self.stand(*n),
             Step::Machine(m) => self.run_machine(*m),
+            Step::Save(m) => self.save_machine(*m),
             Step::Fixpoint(fix) => self.fixpoint(fix, wishes),
         }
     }

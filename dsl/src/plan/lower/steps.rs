@@ -16,7 +16,10 @@ pub fn steps(b: &mut Builder<'_>, views: &Views) -> Vec<Step> {
     let rules = b.rules.clone();
     let count = b.relations.len();
     let machines = b.protocol.machines.len();
-    let mut needs: Vec<Vec<usize>> = vec![vec![]; count + machines];
+    // A machine runs in one step and answers its saves in a later one: saves may depend on its `next`.
+    let (run, save) =
+        (|m: &ir::MachineId| count + m.index(), |m: &ir::MachineId| count + machines + m.index());
+    let mut needs: Vec<Vec<usize>> = vec![vec![]; count + 2 * machines];
     for rule in &rules {
         if let Some(head) = rule.emit.now() {
             needs[head.index()].extend(rule.reads().iter().map(|r| r.index()));
@@ -31,10 +34,21 @@ pub fn steps(b: &mut Builder<'_>, views: &Views) -> Vec<Step> {
     }
     for i in 0..count {
         match &b.relations[i].class {
-            Class::MachineInput(m) => needs[count + m.index()].push(i),
-            Class::MachineOutput(m) | Class::MachineNext(m) => needs[i].push(count + m.index()),
+            Class::MachineInput(m) if b.relations[i].source == Some(b.protocol.machines[m.index()].save) => {
+                needs[save(m)].push(i);
+            }
+            Class::MachineInput(m) => needs[run(m)].push(i),
+            Class::MachineOutput(m)
+                if b.relations[i].source == Some(b.protocol.machines[m.index()].saved) =>
+            {
+                needs[i].push(save(m));
+            }
+            Class::MachineOutput(m) | Class::MachineNext(m) => needs[i].push(run(m)),
             _ => {}
         }
+    }
+    for m in (0..machines as u32).map(ir::MachineId) {
+        needs[save(&m)].push(run(&m));
     }
 
     let unit_of = |b: &Builder<'_>, v: usize| match &b.relations[v].class {
@@ -47,9 +61,10 @@ pub fn steps(b: &mut Builder<'_>, views: &Views) -> Vec<Step> {
         let first = component[0];
         let recursive = component.len() > 1 || needs[first].contains(&first);
         if !recursive && first >= count {
-            let machine = ir::MachineId((first - count) as u32);
+            let saves = first >= count + machines;
+            let machine = ir::MachineId((first - count - if saves { machines } else { 0 }) as u32);
             if b.protocol.machines[machine.index()].role == b.role {
-                steps.push(Step::Machine(machine));
+                steps.push(if saves { Step::Save(machine) } else { Step::Machine(machine) });
             }
             continue;
         }

@@ -17,13 +17,16 @@ struct Count {
 #[derive(Clone, Debug)]
 pub struct Counted<R> {
     rows: Map<R, Count>,
-    dirty: Vec<R>,
+    /// Visible rows that lost their last derivation, and invisible ones that got a first. (Visibility only
+    /// changes in between.)
+    lost: Vec<R>,
+    gained: Vec<R>,
     visible: usize,
 }
 
 impl<R> Default for Counted<R> {
     fn default() -> Self {
-        Counted { rows: Map::default(), dirty: Vec::new(), visible: 0 }
+        Counted { rows: Map::default(), lost: Vec::new(), gained: Vec::new(), visible: 0 }
     }
 }
 
@@ -39,25 +42,46 @@ impl<R: Hash + Eq + Clone> Counted<R> {
         count.derivations += derivations;
         if (count.derivations != 0) != count.visible && !count.dirty {
             count.dirty = true;
-            self.dirty.push(row);
+            if count.visible {
+                self.lost.push(row);
+            } else {
+                self.gained.push(row);
+            }
         }
     }
     /// Whether anything may have to be settled.
     #[inline]
     pub fn is_dirty(&self) -> bool {
-        !self.dirty.is_empty()
+        !self.lost.is_empty() || !self.gained.is_empty()
     }
-    /// Takes the rows that may have to be settled. Hand the vector back to [`Counted::recycle`].
+    /// Takes the rows that may have to be settled: those that may disappear and those that may appear. Hand
+    /// the vectors back to [`Counted::recycle`].
     #[inline]
-    pub fn take_dirty(&mut self) -> Vec<R> {
-        std::mem::take(&mut self.dirty)
+    pub fn take(&mut self) -> (Vec<R>, Vec<R>) {
+        (std::mem::take(&mut self.lost), std::mem::take(&mut self.gained))
     }
-    /// Keeps a vector's memory for the next tick.
+    /// Keeps vectors' memory for the next time.
     #[inline]
-    pub fn recycle(&mut self, mut rows: Vec<R>) {
-        rows.clear();
-        if self.dirty.is_empty() {
-            self.dirty = rows;
+    pub fn recycle(&mut self, mut lost: Vec<R>, mut gained: Vec<R>) {
+        lost.clear();
+        gained.clear();
+        if self.lost.is_empty() {
+            self.lost = lost;
+        }
+        if self.gained.is_empty() {
+            self.gained = gained;
+        }
+    }
+    /// Whether a visible row has no derivation any more: settling it would make it disappear.
+    #[inline]
+    pub fn is_lost(&self, row: &R) -> bool {
+        self.rows.get(row).is_some_and(|count| count.visible && count.derivations == 0)
+    }
+    /// After [`Counted::take`]: the row need not be settled now, it keeps its state.
+    #[inline]
+    pub fn keep(&mut self, row: &R) {
+        if let Some(count) = self.rows.get_mut(row) {
+            count.dirty = false;
         }
     }
     /// Settles one row: `Some(true)` if it appears now, `Some(false)` if it disappears.
@@ -104,7 +128,8 @@ impl<R: Hash + Eq + Clone> Counted<R> {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.rows.clear();
-        self.dirty.clear();
+        self.lost.clear();
+        self.gained.clear();
         self.visible = 0;
     }
 }
@@ -130,15 +155,21 @@ mod tests {
             }
             // Not settled yet: readers see the old rows.
             assert!(view.iter().map(|r| r.0).collect::<BTreeSet<_>>() == shown);
-            let dirty = view.take_dirty();
-            for row in &dirty {
+            let (lost, gained) = view.take();
+            for row in &lost {
+                assert!(!view.is_lost(row) || view.contains(row));
                 match view.settle(row) {
-                    Some(true) => assert!(shown.insert(row.0)),
-                    Some(false) => assert!(shown.remove(&row.0)),
-                    None => {}
+                    Some(gained) => assert!(!gained && shown.remove(&row.0)),
+                    None => assert!(view.contains(row)),
                 }
             }
-            view.recycle(dirty);
+            for row in &gained {
+                match view.settle(row) {
+                    Some(gained) => assert!(gained && shown.insert(row.0)),
+                    None => assert!(!view.contains(row)),
+                }
+            }
+            view.recycle(lost, gained);
             let holds: BTreeSet<_> = counts.iter().filter(|c| *c.1 > 0).map(|c| *c.0).collect();
             assert_eq!(shown, holds);
             assert_eq!(view.len(), holds.len());

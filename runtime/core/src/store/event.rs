@@ -53,6 +53,10 @@ impl<R: Hash + Eq> EventSet<R> {
     pub fn as_slice(&self) -> &[R] {
         &self.rows
     }
+    /// All events, in order of insertion.
+    pub fn into_rows(self) -> Vec<R> {
+        self.rows
+    }
     /// The number of events.
     #[inline]
     pub fn len(&self) -> usize {

@@ -136,6 +136,49 @@ pub fn choose<T: Data>(bag: &Bag<T>, seed: u64) -> Option<T> {
     bag.keys().min_by_key(|x| (lot(seed, *x), *x)).cloned()
 }
 
+/// Numbers that can be summed up.
+pub trait Summand: Copy {
+    /// Adds `x` so many times; overflow is the program's mistake and panics.
+    fn add_times(&mut self, x: Self, times: i64);
+}
+
+macro_rules! summands {
+    ($($t:ty)*) => {$(
+        impl Summand for $t {
+            #[inline]
+            fn add_times(&mut self, x: $t, times: i64) {
+                for _ in 0..times.unsigned_abs() {
+                    let sum = if times > 0 { self.checked_add(x) } else { self.checked_sub(x) };
+                    *self = sum.expect("a sum exceeds its type");
+                }
+            }
+        }
+    )*};
+}
+summands!(u8 u16 u32 u64 u128 i8 i16 i32 i64 i128);
+
+/// `sum(n)`.
+#[inline]
+pub fn sum<T: Summand>(into: &mut T, x: T, sign: i64) {
+    into.add_times(x, sign);
+}
+
+/// `min(x)` of something that is never taken back.
+#[inline]
+pub fn keep_min<T: Ord>(into: &mut Option<T>, x: T) {
+    if into.as_ref().is_none_or(|best| x < *best) {
+        *into = Some(x);
+    }
+}
+
+/// `max(x)` of something that is never taken back.
+#[inline]
+pub fn keep_max<T: Ord>(into: &mut Option<T>, x: T) {
+    if into.as_ref().is_none_or(|best| x > *best) {
+        *into = Some(x);
+    }
+}
+
 /// Keeps the greater value; true if that changed it.
 #[inline]
 pub fn merge_max<T: Ord + Clone>(into: &mut T, with: &T) -> bool {

@@ -25,6 +25,10 @@ impl<M: Machine> Runner<M> {
     pub fn feed(&mut self, slot: u64, command: M::Command) -> bool {
         slot < self.next || *self.early.entry(slot).or_insert_with(|| command.clone()) == command
     }
+    /// Whether a command for a slot waits for earlier ones.
+    pub fn waits(&self, slot: u64) -> bool {
+        self.early.contains_key(&slot)
+    }
     /// Applies what has become contiguous.
     pub fn run(&mut self, mut done: impl FnMut(u64, M::Output)) {
         while let Some(command) = self.early.remove(&self.next) {

@@ -8,20 +8,29 @@ pub mod aggregate;
 pub mod counted;
 pub mod event;
 pub mod fold;
+pub mod groups;
 pub mod machine;
 pub mod map;
 pub mod multi;
 pub mod net;
+pub mod one;
+pub mod pending;
 pub mod range;
 pub mod timer;
 
 pub use aggregate::Aggregated;
 pub use counted::Counted;
 pub use event::{EventIndex, EventSet};
+pub use groups::EventGroups;
 pub use map::{Map, Table};
 pub use multi::{Group, Multi};
 pub use net::Net;
+pub use one::One;
+pub use pending::Pending;
 pub use range::{RangeSet, Ranges};
+
+/// A few rows, without an allocation up to two.
+pub type Few<R> = smallvec::SmallVec<[R; 2]>;
 
 #[cfg(test)]
 mod tests {

@@ -90,6 +90,13 @@ impl<R: Hash + Eq + Clone> Net<R> {
     pub fn disappeared(&self) -> impl Iterator<Item = &R> {
         self.rows.iter().filter(|r| r.1 < 0).map(|r| &r.0)
     }
+    /// Forgets the rows that disappeared: from here on they were not there.
+    pub fn forget_disappeared(&mut self) {
+        if self.rows.iter().any(|r| r.1 < 0) {
+            let rows = std::mem::take(self).rows;
+            rows.into_iter().filter(|r| r.1 > 0).for_each(|r| self.plus(&r.0));
+        }
+    }
     /// Whether nothing was noted.
     #[inline]
     pub fn is_empty(&self) -> bool {

@@ -1,0 +1,151 @@
+//! What all parts of the generator of one role share.
+
+use super::storage::{Stored, tuple};
+use crate::diag::Diagnostic;
+use crate::ir;
+use crate::plan::{Column, IndexIx, RelIx, Relation, RolePlan, Slot, Variable};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{format_ident, quote};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The generator's context for one role.
+pub struct Cx<'a> {
+    /// The program.
+    pub protocol: &'a ir::Protocol,
+    /// The role's plan.
+    pub plan: &'a RolePlan,
+    /// Storage by relation.
+    pub stored: Vec<Stored>,
+    /// Chains over events that the function under construction probes.
+    pub chains: RefCell<BTreeSet<(RelIx, IndexIx)>>,
+    /// Mistakes that only show here.
+    pub errors: RefCell<Vec<Diagnostic>>,
+    /// Further fields of the node: name, type.
+    pub fields: RefCell<BTreeMap<String, TokenStream>>,
+    next: Cell<usize>,
+}
+
+impl<'a> Cx<'a> {
+    /// For a role.
+    pub fn new(protocol: &'a ir::Protocol, plan: &'a RolePlan) -> Cx<'a> {
+        let integer = |ty: &ir::Tokens| is_integer(protocol, ty);
+        let stored = (0..plan.relations.len()).map(|i| Stored::of(plan, RelIx(i as u32), &integer)).collect();
+        Cx {
+            protocol,
+            plan,
+            stored,
+            chains: RefCell::default(),
+            errors: RefCell::default(),
+            fields: RefCell::default(),
+            next: Cell::new(0),
+        }
+    }
+    /// A relation.
+    pub fn rel(&self, ix: RelIx) -> &'a Relation {
+        self.plan.relation(ix)
+    }
+    /// Its storage.
+    pub fn store(&self, ix: RelIx) -> &Stored {
+        &self.stored[ix.index()]
+    }
+    /// All relations.
+    pub fn all(&self) -> impl Iterator<Item = RelIx> + use<> {
+        (0..self.plan.relations.len() as u32).map(RelIx)
+    }
+    /// A new name.
+    pub fn fresh(&self, prefix: &str) -> Ident {
+        let n = self.next.get();
+        self.next.set(n + 1);
+        format_ident!("__{prefix}{n}")
+    }
+    /// A column's type.
+    pub fn ty(&self, column: &Column) -> TokenStream {
+        self.known(column.ty.as_ref(), &column.name)
+    }
+    /// A type that lowering could tell, or a report that it could not.
+    pub fn known(&self, ty: Option<&ir::Tokens>, what: &str) -> TokenStream {
+        match ty {
+            Some(ty) => ty.0.clone(),
+            None => {
+                let span = self.protocol.place.0;
+                let message = format!("the type of `{what}` cannot be told from any column");
+                self.errors.borrow_mut().push(
+                    Diagnostic::error("unknown-type", span, message)
+                        .help("give it a column of its own: declare an event with this column and its type"),
+                );
+                quote!(())
+            }
+        }
+    }
+    /// The tuple type of some columns.
+    pub fn columns_ty(&self, ix: RelIx, columns: &[usize]) -> TokenStream {
+        let relation = self.rel(ix);
+        tuple(columns.iter().map(|&c| self.ty(&relation.columns[c])))
+    }
+    /// The tuple type of rows.
+    pub fn row_ty(&self, ix: RelIx) -> TokenStream {
+        tuple(self.rel(ix).columns.iter().map(|c| self.ty(c)))
+    }
+    /// How messages name a rule.
+    pub fn rule_text(&self, rule: Option<ir::RuleId>) -> TokenStream {
+        match rule {
+            Some(id) => {
+                let line = self.protocol.rules[id.index()].place.0.start().line;
+                quote!(::core::concat!(::core::file!(), ":", #line))
+            }
+            None => quote!("a rule of the language's own"),
+        }
+    }
+    /// A name in the program for messages.
+    pub fn name(&self, ix: RelIx) -> &'a str {
+        &self.rel(ix).name
+    }
+    /// Adds a field to the node.
+    pub fn add_field(&self, name: &Ident, ty: TokenStream) {
+        self.fields.borrow_mut().insert(name.to_string(), ty);
+    }
+}
+
+/// The local that refers to a slot's value.
+pub fn slot(slot: Slot) -> Ident {
+    format_ident!("__v{}", slot.0)
+}
+
+/// The place to blame for a slot.
+pub fn slot_span(vars: &[Variable], slot: Slot) -> Span {
+    vars.get(slot.index()).map_or_else(Span::call_site, |v| v.place.0)
+}
+
+/// All identifiers in tokens.
+pub fn idents(tokens: &TokenStream, out: &mut BTreeSet<String>) {
+    for token in tokens.clone() {
+        match token {
+            TokenTree::Ident(ident) => {
+                out.insert(ident.to_string());
+            }
+            TokenTree::Group(group) => idents(&group.stream(), out),
+            _ => {}
+        }
+    }
+}
+
+/// An identifier, raw if it must be.
+pub fn ident(name: &str) -> Ident {
+    syn::parse_str::<Ident>(name).unwrap_or_else(|_| Ident::new_raw(name, Span::call_site()))
+}
+
+/// Whether a type is an integer, through the program's own aliases.
+fn is_integer(protocol: &ir::Protocol, ty: &ir::Tokens) -> bool {
+    let mut text = ty.0.to_string();
+    for _ in 0..8 {
+        if ["u8", "u16", "u32", "u64", "u128", "i8", "i16", "i32", "i64", "i128"].contains(&&*text) {
+            return true;
+        }
+        match protocol.aliases.iter().find(|a| a.name == text) {
+            Some(alias) => text = alias.ty.0.to_string(),
+            None => return false,
+        }
+    }
+    false
+}

@@ -1,0 +1,275 @@
+//! Heads: what is done with each binding.
+//!
+//! Rows for tables and everything scheduled go into buffers, because the loops around still read the node.
+
+use super::context::Cx;
+use super::pipeline::slot_values;
+use super::storage::{Accumulator, Shape, event_field, field, tuple};
+use crate::ir;
+use crate::plan::{Class, Dedup, Emit, PExpr, RelIx, Tail, Variable};
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+
+/// Where a pipeline runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// In a step of the tick.
+    Step,
+    /// As a delta of a change, with the weight `__w`.
+    Delta,
+    /// In a recomputation.
+    Work,
+    /// In a recursive stratum, whose events are read while they grow.
+    Fix,
+}
+
+impl Cx<'_> {
+    /// A head as statements.
+    pub fn emit(&self, vars: &[Variable], tail: &Tail, mode: Mode) -> TokenStream {
+        let rule = tail.rule.map_or(u32::MAX, |r| r.0);
+        match &tail.emit {
+            Emit::Row { rel, args } => {
+                let row = self.row(vars, *rel, args);
+                self.emit_row(*rel, row, rule, mode)
+            }
+            Emit::Contribute { rel, group, args, binding } => {
+                self.contribute(vars, *rel, group, args, binding, mode)
+            }
+            Emit::Next { rel, args } => {
+                let (row, next) = (self.row(vars, *rel, args), field("x", *rel));
+                quote!(self.#next.push((#row, #rule));)
+            }
+            Emit::Delete { rel, index, args, .. } => {
+                let relation = self.rel(*rel);
+                let columns = &relation.indexes[index.index()].columns;
+                let key = tuple(columns.iter().map(|&c| {
+                    let ty = self.ty(&relation.columns[c]);
+                    self.value_as(vars, args[c].as_ref().expect("an index on what is given"), &ty)
+                }));
+                let list = format_ident!("__d{}_{}", rel.0, index.0);
+                quote!(self.#list.push(#key);)
+            }
+            Emit::Send { rel, args, to } => self.send(vars, *rel, args, to),
+            Emit::Reply { rel, req, args } => {
+                let ir::RelationKind::Request(request) = &self.protocol.relation(*rel).kind else {
+                    unreachable!("only requests are answered")
+                };
+                let types: Vec<_> = request.reply.iter().map(|c| c.ty.0.clone()).collect();
+                let values: Vec<_> =
+                    args.iter().zip(&types).map(|(a, ty)| self.value_as(vars, a, ty)).collect();
+                let tag = super::descriptor::request_tag(self.protocol, *rel);
+                let req = self.value_as(vars, req, &quote!(__core::id::Req));
+                let encode = (0..values.len()).map(|i| {
+                    let i = syn::Index::from(i);
+                    quote!(__core::data::Data::encode(&__a.#i, __b);)
+                });
+                let once = self.answer_once(*rel, quote!((__req, 0u8, __core::data::Data::to_value(&__a))));
+                let row = tuple(values);
+                let row_ty = tuple(types);
+                quote! {{
+                    let __req: __core::id::Req = #req;
+                    let __a: #row_ty = #row;
+                    if #once { self.__answers.reply(__req, #tag, |__b| { #(#encode)* let _ = __b; }); }
+                }}
+            }
+            Emit::Refuse { rel, req, error } => {
+                let ir::RelationKind::Request(request) = &self.protocol.relation(*rel).kind else {
+                    unreachable!("only requests are answered")
+                };
+                let ty = request.error.as_ref().map_or_else(|| quote!(()), |t| t.0.clone());
+                let tag = super::descriptor::request_tag(self.protocol, *rel);
+                let req = self.value_as(vars, req, &quote!(__core::id::Req));
+                let error = self.value_as(vars, error, &ty);
+                let once = self.answer_once(*rel, quote!((__req, 1u8, __core::data::Data::to_value(&__a))));
+                quote! {{
+                    let __req: __core::id::Req = #req;
+                    let __a: #ty = #error;
+                    if #once { self.__answers.refuse(__req, #tag, |__b| __core::data::Data::encode(&__a, __b)); }
+                }}
+            }
+            Emit::Redirect { rel, req, to } => {
+                let role = self.protocol.relation(*rel).role.expect("requests reach a role");
+                let ty = super::context::ident(&self.protocol.role(role).name);
+                let tag = super::descriptor::request_tag(self.protocol, *rel);
+                let req = self.value_as(vars, req, &quote!(__core::id::Req));
+                let to = self.value_as(vars, to, &quote!(#ty));
+                let once = self.answer_once(*rel, quote!((__req, 2u8, __core::data::Data::to_value(&__a))));
+                quote! {{
+                    let __req: __core::id::Req = #req;
+                    let __a: #ty = #to;
+                    if #once { self.__answers.redirect(__req, #tag, __core::data::Address::to_index(__a)); }
+                }}
+            }
+        }
+    }
+
+    /// A condition that is true once per different answer, if equal ones may come about.
+    fn answer_once(&self, rel: ir::RelId, row: TokenStream) -> TokenStream {
+        match self.plan.answers.get(&rel) {
+            None | Some(Dedup::Never) => quote!(true),
+            Some(_) => {
+                let seen = format_ident!("__answered{}", rel.0);
+                self.add_field(
+                    &seen,
+                    quote!(__core::store::EventSet<(__core::id::Req, u8, __core::value::Value)>),
+                );
+                quote!(self.#seen.insert(#row))
+            }
+        }
+    }
+
+    /// A row for an event, a table or a view.
+    pub fn emit_row(&self, rel: RelIx, row: TokenStream, rule: u32, mode: Mode) -> TokenStream {
+        let relation = self.rel(rel);
+        match (&self.store(rel).shape, &relation.class) {
+            (Shape::Event { .. }, _) if mode == Mode::Fix && self.in_fixpoint(rel) => {
+                let buffer = field("eb", rel);
+                quote!(self.#buffer.push(#row);)
+            }
+            (Shape::Event { set: true }, _) => {
+                let events = event_field(rel);
+                quote!(self.#events.insert(#row);)
+            }
+            (Shape::Event { set: false }, _) => {
+                let events = event_field(rel);
+                quote!(self.#events.push(#row);)
+            }
+            (_, Class::View { .. }) => match self.accumulator(rel) {
+                Accumulator::Counted | Accumulator::Pending | Accumulator::GroupsCounted => {
+                    let counts = field("c", rel);
+                    let weight = if mode == Mode::Delta { quote!(__w) } else { quote!(1) };
+                    quote!(self.#counts.add(#row, #weight);)
+                }
+                Accumulator::Candidates => {
+                    let candidates = field("cand", rel);
+                    quote!(self.#candidates.push(#row);)
+                }
+                Accumulator::Recomputed => {
+                    let queue = field("q", rel);
+                    quote!(self.#queue.push(#row);)
+                }
+                Accumulator::None | Accumulator::Groups => unreachable!("rows are not emitted into groups"),
+            },
+            _ => {
+                let buffer = field("b", rel);
+                quote!(self.#buffer.push((#row, #rule));)
+            }
+        }
+    }
+
+    fn contribute(
+        &self,
+        vars: &[Variable],
+        rel: RelIx,
+        group: &[crate::plan::Slot],
+        args: &[Vec<PExpr>],
+        binding: &[crate::plan::Slot],
+        mode: Mode,
+    ) -> TokenStream {
+        let spec = self.aggregate(rel);
+        let groups = field("g", rel);
+        let group = tuple(slot_values(group));
+        let weight = if mode == Mode::Delta { quote!(__w) } else { quote!(1i64) };
+        let mut values = Vec::new();
+        let mut adds = Vec::new();
+        for (j, (function, args)) in spec.functions.iter().zip(args).enumerate() {
+            let names: Vec<_> = (0..args.len()).map(|i| format_ident!("__arg{j}_{i}")).collect();
+            for (i, (name, arg)) in names.iter().zip(args).enumerate() {
+                let value = match function.args.get(i).and_then(|t| t.as_ref()) {
+                    Some(ty) => self.value_as(vars, arg, &ty.0),
+                    None => self.value(vars, arg),
+                };
+                values.push(quote!(let #name = #value;));
+            }
+            adds.push(self.add_to(function, j, &names, &weight, binding));
+        }
+        let class = &self.rel(rel).class;
+        let open = match class {
+            Class::View { .. } => quote!(let __acc = self.#groups.change(#group, #weight);),
+            _ if spec.enumerates => {
+                let list = field("en", rel);
+                let keys = super::aggregate::enumerated(spec, binding);
+                quote!(self.#list.push((#group, #keys)); let __acc = self.#groups.group(#group);)
+            }
+            _ => quote!(let __acc = self.#groups.group(#group);),
+        };
+        quote!({ #(#values)* #open #(#adds)* let _ = __acc; })
+    }
+
+    fn send(&self, vars: &[Variable], rel: ir::RelId, args: &[PExpr], to: &PExpr) -> TokenStream {
+        let message = self.protocol.relation(rel);
+        let role = message.role.expect("messages reach a role");
+        let (route, address) = (
+            format_ident!("__route_{}", role.index()),
+            super::context::ident(&self.protocol.role(role).name),
+        );
+        let tag = super::descriptor::message_tag(self.protocol, rel);
+        let to = self.value_as(vars, to, &quote!(#address));
+        let (before, encode) = self.encode_args(vars, rel, args);
+        if self.plan.sends.get(&rel).is_some_and(|d| *d != Dedup::Never) {
+            let seen = format_ident!("__sent{}", rel.0);
+            let types: Vec<_> = message.columns.iter().map(|c| c.ty.0.clone()).collect();
+            self.add_field(&seen, quote!(__core::store::EventSet<(#address, (#(#types,)*))>));
+            let row = tuple(args.iter().zip(&types).map(|(a, ty)| self.value_as(vars, a, ty)));
+            let fields = (0..args.len()).map(|i| {
+                let i = syn::Index::from(i);
+                quote!(__core::data::Data::encode(&__row.#i, __b);)
+            });
+            return quote! {{
+                let __to: #address = #to;
+                let __row: (#(#types,)*) = #row;
+                if self.#seen.insert((__to, ::core::clone::Clone::clone(&__row))) {
+                    __core::code::send(__out, self.#route, __to.index, |__b| {
+                        __core::wire::put_varint(#tag as u64, __b);
+                        #(#fields)*
+                    });
+                }
+            }};
+        }
+        quote! {{
+            let __to: #address = #to;
+            #before
+            __core::code::send(__out, self.#route, __to.index, |__b| {
+                __core::wire::put_varint(#tag as u64, __b);
+                #encode
+            });
+        }}
+    }
+
+    /// One message to all instances of its role.
+    pub fn send_all(&self, vars: &[Variable], rel: ir::RelId, args: &[PExpr]) -> TokenStream {
+        let role = self.protocol.relation(rel).role.expect("messages reach a role");
+        let route = format_ident!("__route_{}", role.index());
+        let tag = super::descriptor::message_tag(self.protocol, rel);
+        let (before, encode) = self.encode_args(vars, rel, args);
+        quote! {{
+            #before
+            __core::code::broadcast(__out, self.#route, |__b| {
+                __core::wire::put_varint(#tag as u64, __b);
+                #encode
+            });
+        }}
+    }
+
+    /// Encodes a message's columns into `__b`, and what must be evaluated before: variables are not cloned.
+    fn encode_args(&self, vars: &[Variable], rel: ir::RelId, args: &[PExpr]) -> (TokenStream, TokenStream) {
+        let (mut before, mut encode) = (quote!(), quote!());
+        for (i, (arg, column)) in args.iter().zip(&self.protocol.relation(rel).columns).enumerate() {
+            let ty = &column.ty.0;
+            match arg {
+                PExpr::Var(s) => {
+                    let (name, span) = (super::context::slot(*s), super::context::slot_span(vars, *s));
+                    encode.extend(
+                        quote::quote_spanned!(span=> <#ty as __core::data::Data>::encode(#name, __b);),
+                    );
+                }
+                _ => {
+                    let (name, value) = (format_ident!("__a{i}"), self.value(vars, arg));
+                    before.extend(quote!(let #name: #ty = #value;));
+                    encode.extend(quote!(__core::data::Data::encode(&#name, __b);));
+                }
+            }
+        }
+        (before, encode)
+    }
+}

@@ -1,0 +1,499 @@
+//! What generated code calls, besides the containers of [`store`](crate::store).
+//!
+//! Public because generated code lives in users' crates; not meant to be called by hand.
+
+use crate::data::{Address, Data, StableHasher};
+use crate::id::{Id, Req};
+use crate::node::{Answer, Batch, Broken, Ids, Layout, NodeIndex, Outbox, Protocol, Reply, Setup};
+use crate::store::map::{Table, hash_of};
+use crate::value::Value;
+use crate::wire::{Reader, WireError, put_varint};
+use bytes::Bytes;
+use hashbrown::HashTable;
+use std::collections::BTreeMap;
+use std::hash::Hash;
+use std::marker::PhantomData;
+
+/// A role as a value: `participant.len()`.
+#[derive(Clone, Copy, Debug)]
+pub struct Instances<A> {
+    count: u32,
+    address: PhantomData<A>,
+}
+
+impl<A: Address> Instances<A> {
+    /// A role of so many instances.
+    pub fn new(count: u32) -> Instances<A> {
+        Instances { count, address: PhantomData }
+    }
+    /// A role in a layout.
+    pub fn of_layout(layout: &Layout) -> Instances<A> {
+        Instances::new(layout.roles[usize::from(A::ROLE)].instances)
+    }
+    /// The number of instances.
+    #[inline]
+    pub fn len(self) -> u64 {
+        u64::from(self.count)
+    }
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.count == 0
+    }
+    /// The least number of instances that is more than half of them.
+    #[inline]
+    pub fn majority(self) -> u64 {
+        u64::from(self.count) / 2 + 1
+    }
+    /// The instance with a number, counted round.
+    #[inline]
+    pub fn at(self, index: u64) -> A {
+        A::from_index((index % u64::from(self.count.max(1))) as u32)
+    }
+    /// The instance that a key belongs to: the one that clients choose too.
+    #[inline]
+    pub fn of<K: Data>(self, key: K) -> A {
+        self.at(u64::from(key.route()))
+    }
+    /// The next instance, counted round.
+    #[inline]
+    pub fn after(self, address: A) -> A {
+        self.at(u64::from(address.to_index()) + 1)
+    }
+    /// All instances.
+    #[inline]
+    pub fn iter(self) -> impl Iterator<Item = A> + use<A> {
+        (0..self.count).map(A::from_index)
+    }
+    /// Whether there is such an instance.
+    #[inline]
+    pub fn contains(self, address: A) -> bool {
+        address.to_index() < self.count
+    }
+}
+
+/// Where messages to a role go.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    first: u32,
+    instances: u32,
+    partitions: u32,
+}
+
+impl Route {
+    /// The nodes of a role.
+    pub fn new(layout: &Layout, role: u16) -> Route {
+        let size = layout.roles[usize::from(role)];
+        Route { first: layout.first(role), instances: size.instances, partitions: size.partitions }
+    }
+    /// The node of an instance; `None` if there is no such instance.
+    #[inline]
+    pub fn node(self, instance: u32) -> Option<NodeIndex> {
+        (instance < self.instances).then(|| NodeIndex(self.first + instance * self.partitions))
+    }
+    /// The number of instances.
+    #[inline]
+    pub fn instances(self) -> u32 {
+        self.instances
+    }
+}
+
+#[inline]
+fn open(out: &mut Outbox, to: NodeIndex) -> &mut Batch {
+    let at = to.0 as usize;
+    if at >= out.batches.len() {
+        out.batches.resize_with(at + 1, Batch::default);
+    }
+    let batch = &mut out.batches[at];
+    if batch.ends.is_empty() {
+        out.dirty.push(to);
+    }
+    batch
+}
+
+/// Sends one message; an instance that does not exist loses it.
+#[inline]
+pub fn send(out: &mut Outbox, route: Route, instance: u32, encode: impl FnOnce(&mut Vec<u8>)) {
+    let Some(to) = route.node(instance) else { return };
+    let batch = open(out, to);
+    encode(&mut batch.bytes);
+    batch.ends.push(batch.bytes.len() as u32);
+}
+
+/// Sends one message to all instances; it is encoded once.
+#[inline]
+pub fn broadcast(out: &mut Outbox, route: Route, encode: impl FnOnce(&mut Vec<u8>)) {
+    let Some(first) = route.node(0) else { return };
+    let batch = open(out, first);
+    let start = batch.bytes.len();
+    encode(&mut batch.bytes);
+    batch.ends.push(batch.bytes.len() as u32);
+    for instance in 1..route.instances {
+        let to = route.node(instance).expect("counted");
+        open(out, to);
+        let (low, high) = out.batches.split_at_mut(to.0 as usize);
+        high[0].bytes.extend_from_slice(&low[first.0 as usize].bytes[start..]);
+        high[0].ends.push(high[0].bytes.len() as u32);
+    }
+}
+
+/// Answers of a tick: encoded one behind the other, so that a tick allocates once for all of them.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    bytes: Vec<u8>,
+    given: Vec<(Req, u16, Kind, usize)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Reply,
+    Refuse,
+    Redirect(u32),
+}
+
+/// All bytes: answers of one byte share this.
+static SINGLE: [u8; 256] = {
+    let mut all = [0; 256];
+    let mut i = 0;
+    while i < 256 {
+        all[i] = i as u8;
+        i += 1;
+    }
+    all
+};
+
+impl Answers {
+    /// Gives a reply.
+    #[inline]
+    pub fn reply(&mut self, req: Req, request: u16, encode: impl FnOnce(&mut Vec<u8>)) {
+        encode(&mut self.bytes);
+        self.given.push((req, request, Kind::Reply, self.bytes.len()));
+    }
+    /// Refuses.
+    #[inline]
+    pub fn refuse(&mut self, req: Req, request: u16, encode: impl FnOnce(&mut Vec<u8>)) {
+        encode(&mut self.bytes);
+        self.given.push((req, request, Kind::Refuse, self.bytes.len()));
+    }
+    /// Points to another instance.
+    #[inline]
+    pub fn redirect(&mut self, req: Req, request: u16, instance: u32) {
+        self.given.push((req, request, Kind::Redirect(instance), self.bytes.len()));
+    }
+    /// Hands all over.
+    #[inline]
+    pub fn finish(&mut self, out: &mut Outbox) {
+        if self.given.is_empty() {
+            return;
+        }
+        let mut start = 0;
+        let mut whole = None;
+        for &(req, request, kind, end) in &self.given {
+            let range = start..end;
+            start = end;
+            let mut bytes = || match range.len() {
+                0 => Bytes::new(),
+                1 => {
+                    let byte = usize::from(self.bytes[range.start]);
+                    Bytes::from_static(&SINGLE[byte..=byte])
+                }
+                _ => {
+                    let whole = whole.get_or_insert_with(|| Bytes::copy_from_slice(&self.bytes));
+                    whole.slice(range.clone())
+                }
+            };
+            let answer = match kind {
+                Kind::Reply => Answer::Reply(bytes()),
+                Kind::Refuse => Answer::Refuse(bytes()),
+                Kind::Redirect(instance) => Answer::Redirect(instance),
+            };
+            out.replies.push(Reply { req, request, answer });
+        }
+        self.bytes.clear();
+        self.given.clear();
+    }
+}
+
+/// Two rows for one key.
+#[cold]
+pub fn conflict(relation: &str, key: &dyn std::fmt::Debug, rules: &[&str]) -> Broken {
+    let message = match rules {
+        [] => format!("two rows of `{relation}` for the key {key:?}"),
+        _ => format!("two rows of `{relation}` for the key {key:?}, by the rules at {}", rules.join(" and ")),
+    };
+    Broken { message }
+}
+
+/// A rule gives another row for a key that has one.
+#[cold]
+pub fn conflict_at(relation: &str, key: &dyn std::fmt::Debug, rule: &str, rules: &[&str]) -> Broken {
+    let others: Vec<&str> = rules.iter().copied().filter(|r| *r != rule).collect();
+    let mut message = format!("the rule at {rule} gives `{relation}` another row for the key {key:?}");
+    if !others.is_empty() {
+        message += &format!("; it is written at {} too", others.join(" and "));
+    }
+    Broken { message }
+}
+
+/// The position of a row whose key an earlier, different row has.
+pub fn find_conflict<'a, R: Eq, K: Hash + Eq>(rows: &'a [R], key: impl Fn(&'a R) -> K) -> Option<usize> {
+    if rows.len() < 2 {
+        return None;
+    }
+    let mut index: HashTable<usize> = HashTable::with_capacity(rows.len());
+    for (at, row) in rows.iter().enumerate() {
+        let hash = hash_of(&key(row));
+        match index.find(hash, |&i| key(&rows[i]) == key(row)) {
+            Some(&i) if rows[i] != *row => return Some(at),
+            Some(_) => {}
+            None => drop(index.insert_unique(hash, at, |&i| hash_of(&key(&rows[i])))),
+        }
+    }
+    None
+}
+
+/// A set of rows.
+pub fn table<R: Hash + Eq + Clone>(rows: impl Iterator<Item = R>) -> Table<R> {
+    let mut table = Table::default();
+    rows.for_each(|row| {
+        table.insert(row, ());
+    });
+    table
+}
+
+/// A duration in a timer.
+pub fn millis(duration: &std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The items of an erased row of `n` columns.
+pub fn items(row: &Value, n: usize) -> Option<&[Value]> {
+    match row {
+        Value::Tuple(items) if items.len() == n => Some(items),
+        Value::Unit if n == 0 => Some(&[]),
+        _ => None,
+    }
+}
+
+/// Hash over the canonical text and the shapes of all types in it.
+pub fn fingerprint(protocol: &dyn Protocol) -> u64 {
+    let mut hasher = StableHasher::new(1);
+    let mut feed = |text: &str| hasher.bytes(text.as_bytes());
+    feed(protocol.text());
+    for r in protocol.requests() {
+        feed(&format!("{} {:?} {:?} {:?}", r.name, r.args, r.reply, r.error));
+    }
+    for m in protocol.messages() {
+        feed(&format!("{} {:?}", m.name, m.columns));
+    }
+    for p in protocol.params() {
+        feed(&format!("{} {:?}", p.name, p.schema));
+    }
+    for t in protocol.tables() {
+        feed(&format!("{} {:?}", t.name, t.columns));
+    }
+    hasher.finish()
+}
+
+/// Reports parameters that the protocol does not have.
+pub fn check_names(params: &BTreeMap<String, Value>, names: &[&str], problems: &mut Vec<String>) {
+    for name in params.keys().filter(|n| !names.contains(&&***n)) {
+        problems.push(format!("the protocol has no parameter `{name}`"));
+    }
+}
+
+/// Draws ids.
+#[derive(Clone, Debug)]
+pub struct Minter {
+    node: u32,
+    incarnation: u64,
+    /// The tick's number within the incarnation, from 0.
+    pub tick: u64,
+    counter: u64,
+    ids: Ids,
+}
+
+impl Minter {
+    /// For a node.
+    pub fn new(setup: &Setup) -> Minter {
+        let node = setup.layout.index(setup.seat).0;
+        Minter { node, incarnation: setup.incarnation, tick: 0, counter: 0, ids: setup.ids }
+    }
+    /// `unique()` at a hole of an expression for one binding; `route` is that of the driving event.
+    #[inline]
+    pub fn unique(
+        &mut self,
+        leaf: u32,
+        hole: u64,
+        route: u32,
+        binding: impl FnOnce(&mut StableHasher),
+    ) -> Id {
+        let serial = match self.ids {
+            Ids::Counted => {
+                self.counter += 1;
+                self.incarnation << 40 | self.counter
+            }
+            Ids::Hashed => {
+                let mut hasher = StableHasher::new(self.incarnation);
+                hasher.word(self.tick);
+                hasher.word(u64::from(leaf));
+                hasher.word(hole);
+                binding(&mut hasher);
+                hasher.finish()
+            }
+        };
+        Id { route, node: self.node, serial }
+    }
+}
+
+/// `random()` at a hole of an expression for one binding.
+pub fn random(seed: u64, leaf: u32, hole: u64, binding: impl FnOnce(&mut StableHasher)) -> u64 {
+    let mut hasher = StableHasher::new(seed);
+    hasher.word(u64::from(leaf));
+    hasher.word(hole);
+    binding(&mut hasher);
+    hasher.finish()
+}
+
+/// The stable hash of something fed.
+pub fn hash(seed: u64, feed: impl FnOnce(&mut StableHasher)) -> u64 {
+    let mut hasher = StableHasher::new(seed);
+    feed(&mut hasher);
+    hasher.finish()
+}
+
+/// Some number up to `most`, for the jitter of a timer's row.
+pub fn jitter(seed: u64, timer: u16, most: u64, row: &impl std::hash::Hash) -> u64 {
+    let mut hasher = StableHasher::new(seed);
+    hasher.word(u64::from(timer));
+    hasher.word(hash_of(row));
+    if most == 0 { 0 } else { hasher.finish() % (most.saturating_add(1)).max(1) }
+}
+
+/// A parameter: as deployed, or its default. [`Node`](crate::node::Node)s are made after `check`, so that a
+/// missing or misfitting one is our fault.
+pub fn param<T: Data>(
+    params: &BTreeMap<String, Value>,
+    name: &str,
+    default: impl FnOnce() -> Option<T>,
+) -> T {
+    match params.get(name) {
+        Some(value) => T::from_value(value),
+        None => default(),
+    }
+    .unwrap_or_else(|| panic!("the parameter `{name}` is missing or of another type; `check` was not called"))
+}
+
+/// Checks a parameter for `Protocol::check`.
+pub fn check_param<T: Data>(
+    params: &BTreeMap<String, Value>,
+    name: &str,
+    ty: &str,
+    default: Option<T>,
+    problems: &mut Vec<String>,
+) -> Option<T> {
+    match params.get(name) {
+        None if default.is_none() => {
+            problems.push(format!("the parameter `{name}: {ty}` has no default and is not given"))
+        }
+        None => return default,
+        Some(value) => match T::from_value(value) {
+            Some(value) => return Some(value),
+            None => problems.push(format!("the parameter `{name}` should be a {ty}, not {value:?}")),
+        },
+    }
+    None
+}
+
+/// Names a type in a closure that is never called; gives a value of that type from an erased one.
+pub fn pin<T: Data>(_witness: impl FnOnce() -> Option<T>, value: Option<&Value>) -> Option<T> {
+    T::from_value(value?)
+}
+
+/// The same for a type that can be written.
+pub fn typed<T: Data>(value: Option<&Value>) -> Option<T> {
+    T::from_value(value?)
+}
+
+/// The items of a `for` as a list.
+pub fn list<I: IntoIterator>(items: I) -> Value
+where
+    I::Item: Data,
+{
+    Value::List(items.into_iter().map(|item| item.to_value()).collect())
+}
+
+/// The first item, to name its type.
+pub fn item<I: IntoIterator>(items: I) -> Option<I::Item> {
+    items.into_iter().next()
+}
+
+/// Rows as sorted erased tuples.
+pub fn sorted(rows: impl Iterator<Item = Value>) -> Vec<Value> {
+    let mut rows: Vec<Value> = rows.collect();
+    rows.sort_unstable();
+    rows
+}
+
+/// Moves all items of a batch to the end of another.
+pub fn append(from: &mut Batch, to: &mut Batch) {
+    let start = to.bytes.len() as u32;
+    to.bytes.append(&mut from.bytes);
+    to.ends.extend(from.ends.drain(..).map(|end| start + end));
+}
+
+/// Marks an inserted row in a log record.
+pub const PUT: u8 = 1;
+/// Marks a deleted row in a log record.
+pub const DELETE: u8 = 0;
+
+/// Begins an entry of a log record.
+#[inline]
+pub fn log(out: &mut Vec<u8>, table: u64, operation: u8) {
+    put_varint(table << 1 | u64::from(operation), out);
+}
+
+/// Reads what [`log`] wrote.
+#[inline]
+pub fn read_log(input: &mut Reader<'_>) -> Result<(u64, u8), WireError> {
+    let word = input.varint()?;
+    Ok((word >> 1, (word & 1) as u8))
+}
+
+/// The address type of a role.
+#[macro_export]
+macro_rules! address {
+    ($(#[$doc:meta])* $name:ident, $text:literal, $role:literal) => {
+        $(#[$doc])*
+        #[allow(non_camel_case_types)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        pub struct $name {
+            /// The instance.
+            pub index: u32,
+        }
+        impl $name {
+            /// The address of an instance.
+            pub const fn new(index: u32) -> $name {
+                $name { index }
+            }
+            /// The instance as a number to calculate with.
+            pub const fn index(self) -> u64 {
+                self.index as u64
+            }
+        }
+        impl ::core::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                ::core::write!(f, "{}.{}", $text, self.index)
+            }
+        }
+        impl $crate::data::Address for $name {
+            const ROLE: u16 = $role;
+            const NAME: &'static str = $text;
+            fn from_index(index: u32) -> $name {
+                $name { index }
+            }
+            fn to_index(self) -> u32 {
+                self.index
+            }
+        }
+    };
+}
