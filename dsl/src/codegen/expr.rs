@@ -104,7 +104,7 @@ impl Cx<'_> {
                 let feed = feed(binding);
                 quote!(__core::code::random(__args.seed, #leaf, #number, #feed))
             }
-            Hole::Unique { binding, route } => {
+            Hole::Unique { binding, route, fresh: _ } => {
                 let feed = feed(binding);
                 let route = match route {
                     Some(s) => {

@@ -17,7 +17,7 @@ pub fn steps(b: &mut Builder<'_>, views: &Views) -> Vec<Step> {
     let count = b.relations.len();
     let machines = b.protocol.machines.len();
     // A machine runs in one step and answers its saves in a later one: saves may depend on its `next`.
-    let (run, save) =
+    let (machine_run, save) =
         (|m: &ir::MachineId| count + m.index(), |m: &ir::MachineId| count + machines + m.index());
     let mut needs: Vec<Vec<usize>> = vec![vec![]; count + 2 * machines];
     for rule in &rules {
@@ -37,18 +37,18 @@ pub fn steps(b: &mut Builder<'_>, views: &Views) -> Vec<Step> {
             Class::MachineInput(m) if b.relations[i].source == Some(b.protocol.machines[m.index()].save) => {
                 needs[save(m)].push(i);
             }
-            Class::MachineInput(m) => needs[run(m)].push(i),
+            Class::MachineInput(m) => needs[machine_run(m)].push(i),
             Class::MachineOutput(m)
                 if b.relations[i].source == Some(b.protocol.machines[m.index()].saved) =>
             {
                 needs[i].push(save(m));
             }
-            Class::MachineOutput(m) | Class::MachineNext(m) => needs[i].push(run(m)),
+            Class::MachineOutput(m) | Class::MachineNext(m) => needs[i].push(machine_run(m)),
             _ => {}
         }
     }
     for m in (0..machines as u32).map(ir::MachineId) {
-        needs[save(&m)].push(run(&m));
+        needs[save(&m)].push(machine_run(&m));
     }
 
     let unit_of = |b: &Builder<'_>, v: usize| match &b.relations[v].class {
