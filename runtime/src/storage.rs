@@ -91,6 +91,10 @@ impl Wal {
         identity: &Identity,
         options: WalOptions,
     ) -> Result<(Recovered, Wal), OpenError> {
+        #[cfg(test)]
+        if let Some(disk) = simulated::disk(folder) {
+            return Wal::open_on(disk, identity, options);
+        }
         Wal::open_on(Box::new(FsDisk::open(folder)?), identity, options)
     }
 
@@ -329,5 +333,7 @@ fn serve<D: Disk>(
     log.close()
 }
 
+#[cfg(test)]
+pub(crate) mod simulated;
 #[cfg(test)]
 mod tests;

@@ -6,4 +6,5 @@ mod faults;
 mod files;
 mod links;
 mod mock;
+mod power;
 mod pressure;
