@@ -47,6 +47,8 @@ pub struct Leaves<'a> {
     pub errors: &'a mut Vec<Diagnostic>,
     /// Variables bound so far, with their first place.
     pub bound: BTreeMap<String, Span>,
+    /// Part of the body could not be read: what seems unbound may be bound there.
+    pub doubtful: bool,
     /// Variables that some later part of the body binds: for a better message.
     pub later: BTreeMap<String, Span>,
 }
@@ -157,6 +159,9 @@ impl Leaves<'_> {
     }
 
     fn unbound(&mut self, ident: &Ident) {
+        if self.doubtful {
+            return;
+        }
         let name = ident.to_string();
         let mut error =
             Diagnostic::error("unbound-variable", ident.span(), format!("`{name}` is not bound here"));

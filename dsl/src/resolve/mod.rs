@@ -606,6 +606,7 @@ impl Resolver {
             role_names: &self.types.role_order,
             parsed: &mut self.parsed,
             errors,
+            doubtful: false,
         }
     }
 

@@ -24,6 +24,8 @@ pub struct Rules<'a> {
     pub parsed: &'a mut Vec<Parsed>,
     /// Where mistakes go.
     pub errors: &'a mut Vec<Diagnostic>,
+    /// Part of the present body could not be read.
+    pub doubtful: bool,
 }
 
 impl<'a> Rules<'a> {
@@ -37,6 +39,7 @@ impl<'a> Rules<'a> {
             parsed: self.parsed,
             errors: self.errors,
             bound: BTreeMap::new(),
+            doubtful: self.doubtful,
             later: BTreeMap::new(),
         }
     }
@@ -48,6 +51,7 @@ impl<'a> Rules<'a> {
 
     /// A rule, with the prefix of its `on` block.
     pub fn rule(&mut self, role: RoleId, rule: &ast::Rule, on: Option<(&ast::On, GroupId)>) -> Option<Rule> {
+        self.doubtful = false;
         let prefix: &[ast::Literal] = on.map_or(&[], |(on, _)| &on.prefix);
         let all: Vec<&ast::Literal> = prefix.iter().chain(&rule.body).collect();
         let (body, bound) = self.body(Some(role), &all, BTreeMap::new());
@@ -133,7 +137,7 @@ impl<'a> Rules<'a> {
             ast::Literal::Atom(a) if !a.negated => &a.args,
             ast::Literal::Let(p, _) | ast::Literal::For(p, _) => p,
             ast::Literal::NewJoin(inner, _) => return inner.iter().for_each(|l| self.binders(l, out)),
-            ast::Literal::Atom(_) | ast::Literal::If(_) => return,
+            ast::Literal::Atom(_) | ast::Literal::If(_) | ast::Literal::Broken => return,
         };
         for ident in self.binds(patterns) {
             out.entry(ident.to_string()).or_insert(ident.span());
@@ -152,8 +156,14 @@ impl<'a> Rules<'a> {
         body.iter().for_each(|l| self.binders(l, &mut later));
         let mut out = Vec::new();
         let mut fine = true;
+        let broken = |l: &&&ast::Literal| match l {
+            ast::Literal::NewJoin(inner, _) => inner.iter().any(|l| matches!(l, ast::Literal::Broken)),
+            l => matches!(l, ast::Literal::Broken),
+        };
+        self.doubtful |= body.iter().any(|l| broken(&l));
         for literal in body {
             let result = match literal {
+                ast::Literal::Broken => None,
                 ast::Literal::Atom(atom) => self.atom(role, atom, &mut bound, &later).map(Literal::Atom),
                 ast::Literal::NewJoin(inner, span) => self.new_join(role, inner, *span, &mut bound),
                 ast::Literal::If(raw) => {
@@ -243,8 +253,9 @@ impl<'a> Rules<'a> {
         (leaves.bound, leaves.later) = (bound.clone(), later.clone());
         let args = leaves.patterns(&atom.args, arity.unwrap_or(0));
         let at = atom.at.as_ref().map(|raw| leaves.one_pattern(raw));
+        self.doubtful |= args.is_none();
         let names = self.binds(&atom.args);
-        if atom.negated {
+        if atom.negated && !self.doubtful {
             for ident in names.iter().filter(|i| !bound.contains_key(&i.to_string())) {
                 let mut error = Diagnostic::error(
                     "unbound-variable",
@@ -259,7 +270,7 @@ impl<'a> Rules<'a> {
                 };
                 self.errors.push(error);
             }
-        } else {
+        } else if !atom.negated {
             for ident in names.into_iter().chain(atom.at.iter().flat_map(|at| self.binds(at))) {
                 bound.entry(ident.to_string()).or_insert(ident.span());
             }

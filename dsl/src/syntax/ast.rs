@@ -251,6 +251,8 @@ pub enum Literal {
     Let(Raw, Raw),
     /// `for p in e`.
     For(Raw, Raw),
+    /// What could not be read. It may have bound anything.
+    Broken,
 }
 
 /// An atom.

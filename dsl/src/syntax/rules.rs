@@ -136,7 +136,10 @@ pub fn body(tokens: &[TokenTree], outer: Span, errors: &mut Vec<Diagnostic>) -> 
     for part in split_commas(tokens, false) {
         match literal(part, outer, errors) {
             Ok(literal) => out.push(literal),
-            Err(error) => errors.push(error),
+            Err(error) => {
+                errors.push(error);
+                out.push(Literal::Broken);
+            }
         }
     }
     out
