@@ -49,10 +49,10 @@ impl Env<'_> {
             Hole::Lookup { rel, args, .. } => {
                 for (i, arg) in args.iter().enumerate() {
                     let ty = self.leaf(arg);
-                    if let Some(column) = self.columns[rel.index()].get(i).cloned() {
-                        if !self.types.unify(&column, &ty) {
-                            self.mismatches.push((arg.place, column, ty, *rel, i));
-                        }
+                    if let Some(column) = self.columns[rel.index()].get(i).cloned()
+                        && !self.types.unify(&column, &ty)
+                    {
+                        self.mismatches.push((arg.place, column, ty, *rel, i));
                     }
                 }
                 Ty::option(self.values(*rel))

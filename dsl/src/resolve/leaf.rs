@@ -1,14 +1,13 @@
 //! Expressions and patterns: holes are cut out at the token level, the rest goes to syn, names are told
 //! apart into variables, parameters, roles, constants and functions.
 
+use super::cut::renumber_holes;
 use super::names::Names;
 use super::vars;
 use crate::diag::Diagnostic;
-use crate::ir::{
-    Aggregate, AggregateFn, Expr, Hole, LeafId, NestedPattern, Pattern, Place, RoleId, Tokens, Var,
-};
-use crate::syntax::cursor::{Raw, find_fat_arrow, flatten, is_pair, is_punct, span_of, split_commas};
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use crate::ir::{Expr, Hole, LeafId, Place, RoleId, Tokens};
+use crate::syntax::cursor::{Raw, span_of};
+use proc_macro2::{Ident, Span, TokenTree};
 use quote::ToTokens;
 use std::collections::BTreeMap;
 use syn::parse::Parser;
@@ -54,7 +53,7 @@ pub struct Leaves<'a> {
 }
 
 impl Leaves<'_> {
-    fn number(&mut self, parsed: Parsed) -> LeafId {
+    pub(super) fn number(&mut self, parsed: Parsed) -> LeafId {
         self.parsed.push(parsed);
         LeafId(self.parsed.len() as u32 - 1)
     }
@@ -100,7 +99,7 @@ impl Leaves<'_> {
         fine.then_some((out, rest))
     }
 
-    fn syntax<T>(&mut self, result: syn::Result<T>, outer: Span) -> Option<T> {
+    pub(super) fn syntax<T>(&mut self, result: syn::Result<T>, outer: Span) -> Option<T> {
         match result {
             Ok(value) => Some(value),
             Err(error) => {
@@ -117,7 +116,7 @@ impl Leaves<'_> {
     }
 
     /// Checks the names of a parsed expression and makes the leaf.
-    fn finish(&mut self, parsed: syn::Expr, holes: Vec<Hole>, span: Span) -> Option<Expr> {
+    pub(super) fn finish(&mut self, parsed: syn::Expr, holes: Vec<Hole>, span: Span) -> Option<Expr> {
         let mut used = Vec::new();
         let mut fine = true;
         if let Some((span, what)) = vars::escape(&parsed) {
@@ -184,355 +183,6 @@ impl Leaves<'_> {
         }
         self.errors.push(error);
     }
-
-    /// Cuts out look-ups, aggregates and `unique()`, `now_ms()`, `random()`.
-    fn cut(&mut self, tokens: &[TokenTree], site: Site) -> Option<(TokenStream, Vec<Hole>)> {
-        let before = self.errors.len();
-        let mut holes = Vec::new();
-        let stream = self.cut_into(tokens, site, &mut holes);
-        (self.errors.len() == before).then_some((stream, holes))
-    }
-
-    fn cut_into(&mut self, tokens: &[TokenTree], site: Site, holes: &mut Vec<Hole>) -> TokenStream {
-        let mut out: Vec<TokenTree> = Vec::new();
-        let mut i = 0;
-        while i < tokens.len() {
-            let field =
-                (i > 0 && is_punct(tokens.get(i - 1), '.') && !(i > 1 && is_punct(tokens.get(i - 2), '.')))
-                    || (i > 1 && is_pair(tokens, i - 2, [':', ':']));
-            if let (TokenTree::Ident(name), false) = (&tokens[i], field)
-                && let Some((hole, len)) = self.hole(name, &tokens[i..], site)
-            {
-                let span = span_of(&tokens[i..i + len]).unwrap_or(name.span());
-                if let Some(hole) = hole {
-                    out.push(Ident::new(&format!("__hole{}", holes.len()), span).into());
-                    holes.push(hole);
-                }
-                i += len;
-                continue;
-            }
-            match &tokens[i] {
-                TokenTree::Ident(name) if name.to_string().starts_with("__") => {
-                    self.errors.push(Diagnostic::error(
-                        "reserved",
-                        name.span(),
-                        "names that begin with `__` or `r#` are kept for generated code",
-                    ))
-                }
-                TokenTree::Literal(l) if matches!(crate::syntax::millis(l), Ok(Some(_))) => self.errors.push(
-                    Diagnostic::error(
-                        "syntax",
-                        l.span(),
-                        "durations are written so only in timers and parameters",
-                    )
-                    .help("declare a `param` of type `Duration` and use that"),
-                ),
-                TokenTree::Group(g) => {
-                    let inner = self.cut_into(&flatten(g.stream()), site, holes);
-                    let mut group = Group::new(g.delimiter(), inner);
-                    group.set_span(g.span());
-                    out.push(group.into());
-                }
-                tree => out.push(tree.clone()),
-            }
-            i += 1;
-        }
-        out.into_iter().collect()
-    }
-
-    /// The hole that begins here, if any, and how many tokens it takes. An inner `None` is a mistake that
-    /// has been reported.
-    fn hole(&mut self, name: &Ident, tokens: &[TokenTree], site: Site) -> Option<(Option<Hole>, usize)> {
-        let text = name.to_string();
-        let group = |i: usize, delimiter: Delimiter| match tokens.get(i) {
-            Some(TokenTree::Group(g)) if g.delimiter() == delimiter => Some(g),
-            _ => None,
-        };
-        if let (true, Some(TokenTree::Ident(part)), Some(g)) =
-            (is_punct(tokens.get(1), '.'), tokens.get(2), group(3, Delimiter::Bracket))
-            && let Some(rel) = self.names.relation(self.role, &format!("{text}.{part}"))
-        {
-            let span = span_of(&tokens[..4]).unwrap_or(name.span());
-            return Some((self.lookup(rel, g, span), 4));
-        }
-        if let Some(g) = group(1, Delimiter::Bracket) {
-            if self.bound.contains_key(&text) {
-                return None;
-            }
-            let rel = self.names.relation(self.role, &text)?;
-            let span = span_of(&tokens[..2]).unwrap_or(name.span());
-            return Some((self.lookup(rel, g, span), 2));
-        }
-        let g = group(1, Delimiter::Parenthesis)?;
-        let span = span_of(&tokens[..2]).unwrap_or(name.span());
-        let clock = match text.as_str() {
-            "unique" => Some(Hole::Unique),
-            "now_ms" => Some(Hole::NowMs),
-            "random" => Some(Hole::Random),
-            _ => None,
-        };
-        if let Some(hole) = clock {
-            if self.names.imported.contains(&text) {
-                return None;
-            }
-            if !g.stream().is_empty() {
-                self.errors.push(Diagnostic::error("arity", span, format!("`{text}()` takes no arguments")));
-                return Some((None, 2));
-            }
-            if site == Site::Still {
-                self.errors.push(Diagnostic::error(
-                    "misplaced",
-                    span,
-                    format!("`{text}()` needs a rule with an event"),
-                ));
-                return Some((None, 2));
-            }
-            return Some((Some(hole), 2));
-        }
-        let known = ["count", "sum", "min", "max", "collect", "choose", "index", "first_gap"];
-        if !known.contains(&text.as_str()) || (site != Site::Head && self.names.imported.contains(&text)) {
-            return None;
-        }
-        if site != Site::Head {
-            let place = match site {
-                Site::Aggregate => "inside another aggregate",
-                Site::Body => "in a body",
-                _ => "here",
-            };
-            let mut error =
-                Diagnostic::error("aggregate", span, format!("the aggregate `{text}` cannot stand {place}"));
-            if site == Site::Body {
-                error = error
-                    .help("aggregates stand in heads: give the aggregate a view of its own and read that");
-            } else if site == Site::Aggregate {
-                error = error.help("give the inner one a view of its own");
-            }
-            self.errors.push(error);
-            return Some((None, 2));
-        }
-        Some((self.aggregate(&text, g, span), 2))
-    }
-
-    fn aggregate(&mut self, name: &str, group: &Group, span: Span) -> Option<Hole> {
-        let inside = Raw::inside(group);
-        let by = find_fat_arrow(&inside.tokens);
-        let parts: Vec<&[TokenTree]> = match by {
-            Some(i) => vec![&inside.tokens[..i], &inside.tokens[i + 2..]],
-            None => split_commas(&inside.tokens, false),
-        };
-        use AggregateFn::*;
-        let function = match (name, parts.len(), by.is_some()) {
-            ("count", 0, _) => Count,
-            ("count", 1, _) => CountDistinct,
-            ("sum", 1, _) => Sum,
-            ("min", 1, _) => Min,
-            ("max", 1, _) => Max,
-            ("min", 2, true) => MinBy,
-            ("max", 2, true) => MaxBy,
-            ("collect", 1, _) => Collect,
-            ("choose", 1, _) => Choose,
-            ("index", 0, _) => Index,
-            ("index", 1, _) => IndexBy,
-            ("first_gap", 1, _) => FirstGap,
-            _ => {
-                let shape = match name {
-                    "count" => "`count()` or `count(x)`",
-                    "min" => "`min(x)` or `min(b => v)`",
-                    "max" => "`max(x)` or `max(b => v)`",
-                    "index" => "`index()` or `index(x)`",
-                    _ => "one argument",
-                };
-                let mut error = Diagnostic::error("aggregate", span, format!("`{name}` takes {shape}"));
-                if matches!(name, "min" | "max") && by.is_none() && parts.len() == 2 {
-                    error = error.help(format!(
-                        "for the {} of two values write `a.{name}(b)`; several values go into a tuple",
-                        if name == "min" { "lesser" } else { "greater" }
-                    ));
-                }
-                self.errors.push(error);
-                return None;
-            }
-        };
-        let args: Vec<Option<Expr>> =
-            parts.iter().map(|p| self.expr(&Raw::new(p, span), Site::Aggregate)).collect();
-        let args = args.into_iter().collect::<Option<Vec<_>>>()?;
-        Some(Hole::Aggregate(Aggregate { function, args, place: Place(span) }))
-    }
-
-    fn lookup(&mut self, rel: crate::ir::RelId, group: &Group, span: Span) -> Option<Hole> {
-        let (args, rest) = self.exprs(&Raw::inside(group), Site::Body)?;
-        if rest.is_some() || args.iter().any(Option::is_none) {
-            self.errors.push(Diagnostic::error(
-                "syntax",
-                span,
-                "a look-up names the whole key: `_` and `..` cannot stand in it",
-            ));
-            return None;
-        }
-        Some(Hole::Lookup { rel, args: args.into_iter().flatten().collect(), place: Place(span) })
-    }
-
-    /// The names that a pattern mentions as variables, to be known before the body is read in order.
-    pub fn pattern_names(raw: &Raw) -> Vec<Ident> {
-        let parser = Punctuated::<syn::Pat, syn::Token![,]>::parse_terminated_with;
-        let list =
-            (|input: syn::parse::ParseStream| parser(input, syn::Pat::parse_multi)).parse2(raw.stream());
-        list.map(|l| l.iter().flat_map(vars::bound).collect()).unwrap_or_default()
-    }
-
-    /// An atom's arguments; `..` becomes as many wildcards as are missing.
-    pub fn patterns(&mut self, raw: &Raw, arity: usize) -> Option<Vec<Pattern>> {
-        let parser = Punctuated::<syn::Pat, syn::Token![,]>::parse_terminated_with;
-        let list =
-            (|input: syn::parse::ParseStream| parser(input, syn::Pat::parse_multi)).parse2(raw.stream());
-        let list = match list {
-            Ok(list) => list,
-            Err(error) => {
-                let mut diagnostic = Diagnostic::error("syntax", error.span(), "this is not a pattern");
-                // The frequent slip: an expression where a pattern is meant.
-                let as_expr = Punctuated::<syn::Expr, syn::Token![,]>::parse_terminated.parse2(raw.stream());
-                if as_expr.is_ok() {
-                    diagnostic = diagnostic.help(
-                        "arguments of a body's atom are patterns: bind a variable, and compare it with `if`",
-                    );
-                }
-                self.errors.push(diagnostic);
-                return None;
-            }
-        };
-        let given = list.iter().filter(|p| !matches!(p, syn::Pat::Rest(_))).count();
-        let mut out = Vec::new();
-        let mut fine = true;
-        let mut rest = false;
-        for pat in list {
-            if let syn::Pat::Rest(r) = &pat {
-                if rest {
-                    self.errors.push(Diagnostic::error("syntax", expr_span(r), "`..` stands once"));
-                    return None;
-                }
-                rest = true;
-                let missing = arity.saturating_sub(given);
-                out.extend((0..missing).map(|_| Pattern::Wild(Place(expr_span(r)))));
-                continue;
-            }
-            match self.pattern(pat) {
-                Some(pattern) => out.push(pattern),
-                None => fine = false,
-            }
-        }
-        fine.then_some(out)
-    }
-
-    /// One pattern after `let`, `for` or `at`.
-    pub fn one_pattern(&mut self, raw: &Raw) -> Option<Pattern> {
-        let parsed = syn::Pat::parse_multi_with_leading_vert.parse2(raw.stream());
-        let parsed = self.syntax(parsed, raw.span)?;
-        if let syn::Pat::Type(t) = &parsed {
-            self.errors.push(
-                Diagnostic::error("syntax", expr_span(t), "a pattern has no type here")
-                    .help("types follow from the columns"),
-            );
-            return None;
-        }
-        self.pattern(parsed)
-    }
-
-    fn pattern(&mut self, pat: syn::Pat) -> Option<Pattern> {
-        let span = expr_span(&pat);
-        match pat {
-            syn::Pat::Wild(_) => Some(Pattern::Wild(Place(span))),
-            syn::Pat::Paren(p) => self.pattern(*p.pat),
-            syn::Pat::Ident(p) if p.by_ref.is_none() && p.mutability.is_none() && p.subpat.is_none() => {
-                let name = p.ident.to_string();
-                if (name == "me" && self.role.is_some())
-                    || self.names.params.contains(&name)
-                    || vars::is_constant(&p.ident)
-                {
-                    let ident = p.ident;
-                    return self.value(syn::parse_quote!(#ident), span);
-                }
-                self.variable(&p.ident).map(Pattern::Var)
-            }
-            syn::Pat::Lit(l) => self.value(syn::Expr::Lit(l), span),
-            syn::Pat::Path(p) => self.value(syn::Expr::Path(p), span),
-            pat => {
-                let mut names = Vec::new();
-                let mut fine = true;
-                for ident in vars::bound(&pat) {
-                    match self.variable(&ident) {
-                        Some(var) => names.push(var),
-                        None => fine = false,
-                    }
-                }
-                if !fine {
-                    return None;
-                }
-                let tokens = Tokens(pat.to_token_stream());
-                let leaf = self.number(Parsed::Pat(Box::new(pat)));
-                Some(Pattern::Nested(NestedPattern { leaf, tokens, vars: names, place: Place(span) }))
-            }
-        }
-    }
-
-    fn value(&mut self, expr: syn::Expr, span: Span) -> Option<Pattern> {
-        self.finish(expr, Vec::new(), span).map(Pattern::Value)
-    }
-
-    fn variable(&mut self, ident: &Ident) -> Option<Var> {
-        let name = ident.to_string();
-        let problem = if name == "me" || self.names.params.contains(&name) {
-            Some(format!(
-                "`{name}` inside a pattern would bind a new variable; bind another name and compare with `if`"
-            ))
-        } else if self.names.roles.contains_key(&name) {
-            Some(format!("`{name}` is a role, not a variable"))
-        } else if name == "self" {
-            Some("`self` is a word of Rust".to_string())
-        } else if name.starts_with("__") || name.starts_with("r#") {
-            Some("names that begin with `__` or `r#` are kept for generated code".to_string())
-        } else {
-            None
-        };
-        if let Some(problem) = problem {
-            self.errors.push(Diagnostic::error("pattern", ident.span(), problem));
-            return None;
-        }
-        Some(Var { name, place: Place(ident.span()) })
-    }
-}
-
-/// Gives an expression of a list its own holes, numbered from 0.
-fn renumber_holes(expr: syn::Expr, holes: &mut [Hole]) -> (syn::Expr, Vec<Hole>) {
-    let mut own = Vec::new();
-    let stream = rename(expr.to_token_stream(), holes, &mut own);
-    if own.is_empty() {
-        return (expr, own);
-    }
-    // What was parsed once parses again: only identifiers changed.
-    (syn::parse2(stream).unwrap_or(expr), own)
-}
-
-fn rename(stream: TokenStream, holes: &[Hole], own: &mut Vec<Hole>) -> TokenStream {
-    stream
-        .into_iter()
-        .map(|tree| match tree {
-            TokenTree::Ident(i) => {
-                match i.to_string().strip_prefix("__hole").and_then(|n| n.parse::<usize>().ok()) {
-                    Some(n) => {
-                        own.push(holes[n].clone());
-                        Ident::new(&format!("__hole{}", own.len() - 1), i.span()).into()
-                    }
-                    None => i.into(),
-                }
-            }
-            TokenTree::Group(g) => {
-                let mut group = Group::new(g.delimiter(), rename(g.stream(), holes, own));
-                group.set_span(g.span());
-                group.into()
-            }
-            tree => tree,
-        })
-        .collect()
 }
 
 /// The span of a syntax node, from its first to its last token.

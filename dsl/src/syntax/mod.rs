@@ -19,12 +19,15 @@
 pub mod ast;
 pub mod cursor;
 mod file;
+mod globals;
 mod items;
+mod locals;
 mod rules;
 mod statements;
+mod timers;
 
 pub use file::{Found, parse_file};
-pub(crate) use items::millis;
+pub(crate) use timers::millis;
 
 use crate::diag::{Diagnostic, Severity};
 use crate::ir;
