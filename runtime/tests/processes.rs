@@ -12,7 +12,8 @@ use anabranch::control::Control;
 use anabranch::deploy::Deployment;
 use anabranch::launch::{Cluster, LaunchOptions, Progress, child};
 use anabranch_core::node::{NodeIndex, Protocol};
-use mock::{ASK, Echo, Mock};
+use anabranch_core::value::Value;
+use mock::{ASK, Echo, Keeper, Mock};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -21,15 +22,17 @@ use std::time::{Duration, Instant};
 fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("node") => std::process::exit(child(|name| (name == "mock").then(protocol))),
+        Some("keeper") => std::process::exit(child(|name| (name == "mock").then(keeper))),
         Some("launcher") => return launcher(),
         _ => {}
     }
     let filter = std::env::args().nth(1).filter(|arg| !arg.starts_with('-'));
-    let tests: [(&str, fn()); 4] = [
+    let tests: [(&str, fn()); 5] = [
         ("calls_and_stops", calls_and_stops),
         ("a_killed_node_is_noticed_and_restarted", a_killed_node_is_noticed_and_restarted),
         ("nodes_end_with_their_launcher", nodes_end_with_their_launcher),
         ("a_port_in_use_is_named", a_port_in_use_is_named),
+        ("a_full_disk_stops_the_node_and_loses_nothing", a_full_disk_stops_the_node_and_loses_nothing),
     ];
     for (name, test) in tests {
         if filter.as_ref().is_none_or(|f| name.contains(f.as_str())) {
@@ -41,6 +44,10 @@ fn main() {
 
 fn protocol() -> Arc<dyn Protocol> {
     Mock::new(Echo, &["server", "other"]).shared()
+}
+
+fn keeper() -> Arc<dyn Protocol> {
+    Mock::new(Keeper::default(), &["server"]).shared()
 }
 
 fn launch(instances: &[u32]) -> Cluster {
@@ -136,6 +143,50 @@ fn a_port_in_use_is_named() {
         }
         other => panic!("{:?}", other.err()),
     }
+}
+
+/// The system refuses to let files grow beyond a limit, as a full disk would.
+fn a_full_disk_stops_the_node_and_loses_nothing() {
+    let folder = std::env::temp_dir().join(format!("anabranch-full-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    let protocol = keeper();
+    let deployment = Deployment::local(protocol.as_ref(), &[1]).durable_in(&folder);
+    let program = std::env::current_exe().expect("this program");
+    let small = "trap '' XFSZ; ulimit -f 8192; exec \"$0\" keeper";
+    let args = vec!["-c".into(), small.into(), program.clone().into()];
+    let options = LaunchOptions { program: "/bin/sh".into(), args, patience: Duration::from_secs(30) };
+    let mut cluster =
+        Cluster::launch(protocol.clone(), deployment.clone(), options, &mut |_| {}).expect("launch");
+    let mut client = LoadClient::connect(protocol.as_ref(), cluster.deployment(), LoadOptions::default())
+        .expect("connect");
+    let (mut done, mut next, mut answered) = (Vec::new(), 0u64, Vec::new());
+    let ended = loop {
+        while client.open() < 20 {
+            client.submit(ASK, &next.to_le_bytes().repeat(512), None, next);
+            next += 1;
+        }
+        client.poll(Duration::from_millis(10), &mut done).expect("poll");
+        answered.extend(done.drain(..).filter(|c| c.outcome.is_ok()).map(|c| c.token));
+        if let Some(ended) = cluster.ended().pop() {
+            break ended;
+        }
+        assert!(next < 1_000_000, "the disk is never full");
+    };
+    assert!(!ended.orderly && !ended.restartable, "{ended:?}");
+    assert!(ended.how.contains("no space is left on the disk"), "{ended:?}");
+    drop(cluster);
+    // With room again, everything is there that was answered.
+    let options = LaunchOptions::this_program(&["keeper"]).expect("this program");
+    let cluster = Cluster::launch(protocol.clone(), deployment, options, &mut |_| {}).expect("launch");
+    let rows = Control::connect(protocol.as_ref(), cluster.deployment(), NodeIndex(0))
+        .and_then(|mut c| c.rows("state"));
+    let rows = rows.expect("rows");
+    assert!(!answered.is_empty());
+    for n in answered {
+        assert!(rows.contains(&Value::tuple([Value::Int(n.into())])), "{n} was answered and is lost");
+    }
+    cluster.stop(Duration::from_secs(10));
+    let _ = std::fs::remove_dir_all(&folder);
 }
 
 /// Whether a process runs (and is no zombie).

@@ -8,39 +8,12 @@ use crate::deploy::Deployment;
 use crate::embed::LocalCluster;
 use crate::observe::{Observer, Told};
 use crate::{Exit, StartError};
-use anabranch_core::id::Req;
 use anabranch_core::node::NodeIndex;
 use anabranch_core::value::Value;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-/// Keeps the number of each request on disk, then answers.
-#[derive(Clone, Default)]
-struct Keeper(BTreeSet<u64>);
-
-impl Behaviour for Keeper {
-    fn request(&mut self, cx: &mut Cx<'_>, req: Req, args: &[u8]) {
-        let n = u64::from_le_bytes(args.try_into().expect("eight bytes"));
-        self.0.insert(n);
-        cx.log(&n.to_le_bytes());
-        cx.tell(n);
-        cx.reply(req, &cx.incarnation.to_le_bytes());
-    }
-    fn rows(&self) -> Vec<Value> {
-        self.0.iter().map(|&n| Value::tuple([Value::Int(n.into())])).collect()
-    }
-    fn replay(&mut self, record: &[u8]) {
-        self.0.extend(record.chunks(8).map(|c| u64::from_le_bytes(c.try_into().expect("eight bytes"))));
-    }
-    fn snapshot(&self) -> Vec<u8> {
-        self.0.iter().flat_map(|n| n.to_le_bytes()).collect()
-    }
-    fn restore(&mut self, snapshot: &[u8]) {
-        self.replay(snapshot);
-    }
-}
 
 /// A folder that is removed in the end.
 pub struct Folder(pub PathBuf);

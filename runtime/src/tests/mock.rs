@@ -5,7 +5,7 @@ use anabranch_core::id::Req;
 use anabranch_core::node::*;
 use anabranch_core::value::Value;
 use anabranch_core::wire::{Reader, WireError, put_varint};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The only request's tag.
@@ -235,5 +235,31 @@ pub struct Echo;
 impl Behaviour for Echo {
     fn request(&mut self, cx: &mut Cx<'_>, req: Req, args: &[u8]) {
         cx.reply(req, args);
+    }
+}
+
+/// Keeps the number of each request on disk, then answers. Arguments: the number, once or more often.
+#[derive(Clone, Default)]
+pub struct Keeper(BTreeSet<u64>);
+
+impl Behaviour for Keeper {
+    fn request(&mut self, cx: &mut Cx<'_>, req: Req, args: &[u8]) {
+        let n = u64::from_le_bytes(args[..8].try_into().expect("eight bytes"));
+        self.0.insert(n);
+        cx.log(args);
+        cx.tell(n);
+        cx.reply(req, &cx.incarnation.to_le_bytes());
+    }
+    fn rows(&self) -> Vec<Value> {
+        self.0.iter().map(|&n| Value::tuple([Value::Int(n.into())])).collect()
+    }
+    fn replay(&mut self, record: &[u8]) {
+        self.0.extend(record.chunks(8).map(|c| u64::from_le_bytes(c.try_into().expect("eight bytes"))));
+    }
+    fn snapshot(&self) -> Vec<u8> {
+        self.0.iter().flat_map(|n| n.to_le_bytes()).collect()
+    }
+    fn restore(&mut self, snapshot: &[u8]) {
+        self.replay(snapshot);
     }
 }
