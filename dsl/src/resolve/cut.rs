@@ -82,7 +82,13 @@ impl Leaves<'_> {
             if self.bound.contains_key(&text) {
                 return None;
             }
-            let rel = self.names.relation(self.role, &text)?;
+            let rel = self.names.relation(self.role, &text);
+            if rel.is_none() && site == Site::Still && !self.names.anywhere(&text).is_empty() {
+                let text = format!("`{text}[..]` reads a relation, and there is none to read here");
+                self.errors.push(Diagnostic::error("misplaced", name.span(), text));
+                return Some((None, 2));
+            }
+            let rel = rel?;
             let span = span_of(&tokens[..2]).unwrap_or(name.span());
             return Some((self.lookup(rel, g, span), 2));
         }

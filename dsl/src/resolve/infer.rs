@@ -190,6 +190,19 @@ impl Walk<'_, '_> {
                     self.pattern(p, &ty, "the value");
                 }
                 Literal::For(p, e) => {
+                    let whole = self.env.leaf(e);
+                    if self.env.types.is_integer(&whole)
+                        && let Some(errors) = &mut self.errors
+                    {
+                        errors.push(
+                            Diagnostic::error(
+                                "type",
+                                e.place.0,
+                                "`for` goes through a collection, but this is a number",
+                            )
+                            .help("a range is written `for i in 0..n`"),
+                        );
+                    }
                     let ty = self.env.items(e);
                     self.pattern(p, &ty, "an item");
                 }

@@ -168,7 +168,7 @@ impl Leaves<'_> {
             error = Diagnostic::error(
                 "unbound-variable",
                 ident.span(),
-                "`me` has no meaning here: no node evaluates this",
+                "`me` has no meaning here: this belongs to no rule of a node",
             );
         } else if let Some(later) = self.later.get(&name) {
             error = error.label(*later, "it is bound only here").help("move what binds it to the left");

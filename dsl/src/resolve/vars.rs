@@ -215,6 +215,13 @@ pub fn escape(expr: &syn::Expr) -> Option<(proc_macro2::Span, &'static str)> {
         fn visit_type(&mut self, _: &'a syn::Type) {}
     }
     let mut find = Find(None, 0);
+    let mut root = expr;
+    while let syn::Expr::Paren(p) = root {
+        root = &p.expr;
+    }
+    if let syn::Expr::Assign(a) = root {
+        find.hit(a.eq_token.span, "`=` assigns: compare with `==`, bind with `let`");
+    }
     find.visit_expr(expr);
     find.0
 }

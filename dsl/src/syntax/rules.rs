@@ -221,7 +221,7 @@ fn atom(mut c: Cursor, span: Span) -> Result<Atom, Diagnostic> {
         let assigns = is_punct(rest.first(), '=') && !is_punct(rest.get(1), '=');
         return Err(match rest.first() {
             Some(_) if assigns => error.help(format!("a variable is bound with `let {} = …`", name.text())),
-            Some(TokenTree::Punct(_)) => error.help("a condition begins with `if`"),
+            Some(TokenTree::Punct(_)) | None => error.help("a condition begins with `if`"),
             _ => error,
         });
     };

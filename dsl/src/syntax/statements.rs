@@ -109,8 +109,8 @@ fn block_of_on(tokens: &[TokenTree], from: usize) -> Option<usize> {
                 literal_start = false;
             }
             TokenTree::Group(g) if g.delimiter() == Delimiter::Brace => {
-                let after_operator =
-                    matches!(&tokens[i - 1], TokenTree::Punct(p) if p.as_char() != '?') && i > from;
+                let after_operator = matches!(&tokens[i - 1], TokenTree::Punct(p) if p.as_char() != '?' && p.as_char() != ',')
+                    && i > from;
                 if owed > 0 {
                     owed -= 1;
                 } else if !after_operator {
