@@ -83,7 +83,8 @@ impl Leaves<'_> {
                 return None;
             }
             let rel = self.names.relation(self.role, &text);
-            if rel.is_none() && site == Site::Still && !self.names.anywhere(&text).is_empty() {
+            let known = g.stream().is_empty() || !self.names.anywhere(&text).is_empty();
+            if rel.is_none() && site == Site::Still && known {
                 let text = format!("`{text}[..]` reads a relation, and there is none to read here");
                 self.errors.push(Diagnostic::error("misplaced", name.span(), text));
                 return Some((None, 2));
