@@ -2,6 +2,7 @@
 
 use crate::on_runtime::ByHand;
 use anabranch::core::node::Protocol;
+use anabranch_protocols::two_pc::two_pc;
 use std::sync::Arc;
 
 /// By name, for node processes.
@@ -11,5 +12,5 @@ pub fn find(name: &str) -> Option<Arc<dyn Protocol>> {
 
 /// All of them.
 pub fn all() -> Vec<Arc<dyn Protocol>> {
-    vec![Arc::new(ByHand)]
+    vec![Arc::new(ByHand), Arc::new(two_pc::protocol())]
 }

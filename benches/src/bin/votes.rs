@@ -8,7 +8,7 @@
 use anabranch_benches::measure::report::median;
 use anabranch_benches::votes::stream::{Order, Random, votes};
 use anabranch_benches::votes::timing::{Cost, run, slowest_ticks};
-use anabranch_benches::votes::{Counter, Vote, by_hand, containers};
+use anabranch_benches::votes::{Counter, Vote, by_hand, containers, dsl};
 use std::time::Duration;
 
 const PER_TICK: usize = 100;
@@ -16,15 +16,18 @@ const ROUNDS: usize = 5;
 
 type Make = fn() -> Box<dyn Counter>;
 
-fn forgetting() -> Vec<Make> {
-    vec![|| Box::<by_hand::Forgetting>::default(), || Box::<by_hand::Framed>::default(), || {
-        Box::<containers::Forgetting>::default()
-    }]
-}
+const FORGETTING: [Make; 4] = [
+    || Box::<by_hand::Forgetting>::default(),
+    || Box::<by_hand::Framed>::default(),
+    || Box::<containers::Forgetting>::default(),
+    || Box::new(dsl::Compiled::forgetting()),
+];
 
-fn keeping() -> Vec<Make> {
-    vec![|| Box::<by_hand::Keeping>::default(), || Box::<containers::Keeping>::default()]
-}
+const KEEPING: [Make; 3] = [
+    || Box::<by_hand::Keeping>::default(),
+    || Box::<containers::Keeping>::default(),
+    || Box::new(dsl::Compiled::keeping()),
+];
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -47,7 +50,7 @@ fn rate(keys: usize) {
         println!("{order:?}, {keys} keys, {PER_TICK} votes a tick, forgotten");
         let mut all: Vec<(String, Vec<f64>)> = Vec::new();
         for _ in 0..ROUNDS {
-            for make in forgetting() {
+            for make in FORGETTING {
                 let mut counter = make();
                 let cost = run(counter.as_mut(), &stream, PER_TICK);
                 assert_eq!(cost.emitted, keys as u64, "{} lost keys", counter.name());
@@ -95,7 +98,7 @@ fn print(all: &[(String, Vec<f64>)]) {
 
 /// Ticks of votes for keys that are already there or new, half and half, at each size.
 fn kept(most: usize) {
-    let mut counters: Vec<Box<dyn Counter>> = keeping().iter().map(|make| make()).collect();
+    let mut counters: Vec<Box<dyn Counter>> = KEEPING.iter().map(|make| make()).collect();
     let mut size = 0;
     for target in [1_000, 10_000, 100_000, 1_000_000, 10_000_000] {
         if target > most {
@@ -133,7 +136,7 @@ fn grow(counters: &mut [Box<dyn Counter>], size: &mut usize, target: usize) {
 }
 
 fn stall(keys: usize) {
-    for make in keeping() {
+    for make in KEEPING {
         let mut counter = make();
         let mut slowest: Vec<Duration> = Vec::new();
         for from in (0..keys).step_by(100_000) {
@@ -155,7 +158,7 @@ fn ticks(args: &[String]) {
         eprintln!("ROWS and TICKS are numbers");
         std::process::exit(2);
     };
-    let all: Vec<Box<dyn Counter>> = forgetting().iter().chain(&keeping()).map(|make| make()).collect();
+    let all: Vec<Box<dyn Counter>> = FORGETTING.iter().chain(&KEEPING).map(|make| make()).collect();
     let mut counter: Vec<_> = all.into_iter().filter(|c| c.name() == name).collect();
     let mut size = 0;
     grow(&mut counter, &mut size, rows);

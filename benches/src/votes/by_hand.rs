@@ -143,16 +143,18 @@ impl Counter for Keeping {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::votes::containers;
+    use crate::votes::{containers, dsl};
 
     #[test]
     fn all_emit_at_the_third_different_voter() {
-        let counters: [&mut dyn Counter; 5] = [
+        let counters: [&mut dyn Counter; 7] = [
             &mut Forgetting::default(),
             &mut Framed::default(),
             &mut Keeping::default(),
             &mut containers::Forgetting::default(),
             &mut containers::Keeping::default(),
+            &mut dsl::Compiled::forgetting(),
+            &mut dsl::Compiled::keeping(),
         ];
         for counter in counters {
             counter.stage(&[(1, 0), (1, 0), (2, 7), (1, 1), (1, 2), (2, 7), (2, 8), (2, 9)], 4);

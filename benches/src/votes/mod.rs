@@ -8,6 +8,7 @@ pub mod by_hand;
 pub mod containers;
 #[cfg(feature = "differential")]
 pub mod differential;
+pub mod dsl;
 pub mod stream;
 pub mod timing;
 
