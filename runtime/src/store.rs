@@ -13,7 +13,7 @@ use std::path::Path;
 #[derive(Debug)]
 pub enum StoreError {
     /// It cannot be opened.
-    Open(OpenError),
+    Open(Box<OpenError>),
     /// It cannot be written: what was not stable will never leave.
     Log(LogError),
     /// It was read, but this program does not understand it.
@@ -53,7 +53,8 @@ impl Store {
         wake: impl Fn() + Send + 'static,
     ) -> Result<Store, StoreError> {
         let options = WalOptions { waker: Some(Box::new(wake)), snapshot_bytes, ..WalOptions::default() };
-        let (recovered, wal) = Wal::open(folder, identity, options).map_err(StoreError::Open)?;
+        let (recovered, wal) =
+            Wal::open(folder, identity, options).map_err(|error| StoreError::Open(Box::new(error)))?;
         if let Some(cut) = &recovered.cut {
             tracing::warn!(folder = %folder.display(), ?cut, "the log's torn end was cut off");
         }

@@ -39,10 +39,11 @@ impl Deployment {
     pub fn load_running(path: &Path, protocol: &dyn Protocol) -> Result<Deployment, DeployErrors> {
         let mut deployment = Deployment::load(path, protocol)?;
         let known = deployment.addresses().is_some_and(|all| all.iter().all(|a| a.port() != 0));
-        if !known && let Some(addresses) = read(&Deployment::running_file(path)) {
-            if addresses.len() == deployment.layout().nodes() as usize {
-                deployment.set_addresses(&addresses);
-            }
+        if !known
+            && let Some(addresses) = read(&Deployment::running_file(path))
+            && addresses.len() == deployment.layout().nodes() as usize
+        {
+            deployment.set_addresses(&addresses);
         }
         Ok(deployment)
     }

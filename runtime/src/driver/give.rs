@@ -288,7 +288,7 @@ impl Driver {
         let Some(mut link) = self.links.get_mut(number).and_then(Option::take) else { return };
         match self.flush_link(number, &mut link, now) {
             Ok(()) => self.links[number] = Some(link),
-            Err(_) => self.closed(number, link, now),
+            Err(_) => self.closed(number, *link, now),
         }
     }
 

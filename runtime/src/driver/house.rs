@@ -41,6 +41,11 @@ impl Driver {
             if gone || flooded {
                 let client = self.clients[slot].take().expect("seen above");
                 self.sessions.remove(&client.session);
+                // Its number may be given to another client, whose outputs wait for other records.
+                for held in &mut self.held {
+                    held.clients.retain(|&(c, _)| c != slot);
+                }
+                self.dirty_clients.retain(|&c| c != slot);
             }
         }
         self.snapshot_if_due()?;

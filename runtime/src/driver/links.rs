@@ -248,11 +248,11 @@ impl Driver {
     /// Closes a link; what its stream holds waits for the next one.
     pub(super) fn close(&mut self, number: usize, now: Instant) {
         let Some(link) = self.links.get_mut(number).and_then(Option::take) else { return };
-        self.closed(number, link, now);
+        self.closed(number, *link, now);
     }
 
     /// The same for a link that is out of the table.
-    pub(super) fn closed(&mut self, number: usize, mut link: Box<Link>, now: Instant) {
+    pub(super) fn closed(&mut self, number: usize, mut link: Link, now: Instant) {
         let _ = self.poll.registry().deregister(&mut link.conn.sock);
         self.counters.bytes_in += link.conn.bytes_in;
         self.counters.bytes_out += link.conn.bytes_out;

@@ -1,6 +1,7 @@
 //! Taking in what has arrived: frames of nodes, clients and strangers.
 //!
-//! A frame is taken whole or not at all. Anything malformed closes the connection it came by, is counted and
+//! A frame of messages is taken whole or not at all; of a client's frame, requests before a malformed one
+//! count, and nothing more is taken from that client. Anything malformed closes the connection it came by, is counted and
 //! logged with its reason, and touches nothing else.
 
 use super::links::side;
@@ -79,7 +80,7 @@ impl Driver {
                     }
                     self.links[number] = Some(link);
                 }
-                Err(end) => self.end(number, link, end, now)?,
+                Err(end) => self.end(number, *link, end, now)?,
             }
         }
         // Keeps the longer of the two buffers.
@@ -233,7 +234,7 @@ impl Driver {
     }
 
     /// Closes a link that is out of the table, for a reason.
-    fn end(&mut self, number: usize, mut link: Box<Link>, end: End, now: Instant) -> Result<(), Exit> {
+    fn end(&mut self, number: usize, mut link: Link, end: End, now: Instant) -> Result<(), Exit> {
         let mut by = None;
         match end {
             End::Closed => {}

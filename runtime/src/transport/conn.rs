@@ -130,7 +130,7 @@ impl<S: Sock> Conn<S> {
     }
 
     /// The next whole frame that was read. Call [`Conn::consume`] with its length after use.
-    pub fn frame(&self, limit: usize) -> Result<Option<(Header, &[u8], usize)>, FrameError> {
+    pub fn frame(&self, limit: usize) -> Result<Option<frame::Parsed<'_>>, FrameError> {
         frame::parse(&self.input[self.start..self.end], limit)
     }
 
