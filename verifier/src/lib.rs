@@ -1,4 +1,11 @@
 //! Reference interpreter, plan executor and random campaigns for Anabranch.
+//!
+//! [`engine`] is the interface under which they are compared, [`interp`] the reference, [`exec`] the plan
+//! executor, [`eval`] evaluates expressions for both without rustc, [`random`] makes programs and [`campaign`] runs
+//! them, shrinks what fails, and plants faults.
+
+// Syntax trees hold spans, which stay on their thread; so do engines. `Arc` spares them a lifetime.
+#![allow(clippy::arc_with_non_send_sync)]
 
 pub mod campaign;
 pub mod draw;

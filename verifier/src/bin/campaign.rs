@@ -2,11 +2,12 @@
 //!
 //! `cargo run --release -p anabranch-verifier --bin campaign -- --programs 10000 --seed 1`
 
-use anabranch_verifier::campaign::{Options, campaign, executor};
+use anabranch_verifier::campaign::faults::Fault;
+use anabranch_verifier::campaign::{Options, campaign, executor, plant};
 use std::process::ExitCode;
 use std::time::Instant;
 
-const USAGE: &str = "campaign [--programs N] [--seed S] [--steps N] [--threads N] [--failures N] [--shrink N] [--alone] [--print]";
+const USAGE: &str = "campaign [--programs N] [--seed S] [--steps N] [--threads N] [--failures N] [--shrink N] [--alone] [--faults] [--print]";
 
 fn main() -> ExitCode {
     let mut options = Options { threads: 2, ..Options::default() };
@@ -16,6 +17,9 @@ fn main() -> ExitCode {
         if name == "--print" {
             println!("{}", anabranch_verifier::random::program(options.seed));
             return ExitCode::SUCCESS;
+        }
+        if name == "--faults" {
+            return faults(&options);
         }
         if name == "--alone" {
             alone = true;
@@ -56,4 +60,25 @@ fn main() -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Plants each fault and says how it was noticed.
+fn faults(options: &Options) -> ExitCode {
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut missed = 0;
+    for fault in Fault::ALL {
+        let planted = plant(*fault, options);
+        let name = format!("{fault:?}");
+        match planted.noticed {
+            Some((seed, difference)) => {
+                let difference: String = difference.chars().take(110).collect();
+                println!("{name:26} noticed in plan {:3}, seed {seed}: {difference}", planted.planted);
+            }
+            None => {
+                missed += 1;
+                println!("{name:26} NOT NOTICED in {} plans", planted.planted);
+            }
+        }
+    }
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

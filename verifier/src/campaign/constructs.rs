@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 /// Names of the constructs that a rule uses.
 pub fn of_rule(protocol: &Protocol, rule: &Rule) -> BTreeSet<String> {
     let mut out = BTreeSet::new();
-    let mut add = |name: &str| drop(out.insert(name.to_string()));
+    let mut add = |name: &str| {
+        out.insert(name.to_string());
+    };
     let state = !rule.body.iter().any(|l| match l {
         Literal::Atom(a) => !a.negated && (protocol.relation(a.rel).is_event() || a.version == Version::New),
         Literal::NewJoin(..) => true,

@@ -1,6 +1,7 @@
 //! Campaigns: many random programs, each run on the interpreter and on another engine.
 
 pub mod constructs;
+pub mod faults;
 pub mod run;
 pub mod script;
 pub mod shrink;
@@ -9,6 +10,9 @@ pub mod stats;
 use crate::engine::Engine;
 use crate::exec::Exec;
 use crate::random::{self, Dice};
+use anabranch_dsl::ir::RoleId;
+use anabranch_dsl::plan::lower;
+use faults::Fault;
 use run::{Inputs, Maker, Program, caught, run};
 use shrink::{Failure, shrink};
 use stats::{Stats, Watcher};
@@ -155,4 +159,44 @@ fn one(options: &Options, seed: u64, maker: Option<&Maker<'_>>, report: &mut Rep
         let failure = Failure { source, script: ran.script, difference };
         report.failures.push((seed, shrink(failure, maker, options.shrink)));
     }
+}
+
+/// How a planted fault fared.
+#[derive(Clone, Debug)]
+pub struct Planted {
+    /// The fault.
+    pub fault: Fault,
+    /// Programs whose plans had a place for it, until it was noticed.
+    pub planted: usize,
+    /// The seed of the program that gave it away, and how.
+    pub noticed: Option<(u64, String)>,
+}
+
+/// Plants a fault into the plans of random programs, one program at a time, until one differs from the
+/// interpreter or `options.programs` have been tried.
+pub fn plant(fault: Fault, options: &Options) -> Planted {
+    let mut result = Planted { fault, planted: 0, noticed: None };
+    for seed in (0..options.programs as u64).map(|i| options.seed.wrapping_add(i)) {
+        let Ok(program) = Program::new(&random::program(seed).to_string()) else { continue };
+        let faulty_plan = |p: &Program| {
+            let mut plan = lower(&p.protocol, RoleId(0));
+            let planted = fault.plant(&mut plan, &mut Dice::part(seed, 3));
+            planted.then_some(plan)
+        };
+        if faulty_plan(&program).is_none() {
+            continue;
+        }
+        result.planted += 1;
+        let faulty = |p: &Program| -> Box<dyn Engine> {
+            let plan = faulty_plan(p).expect("planted before");
+            Box::new(Exec::with_plan(p.protocol.clone(), plan, p.leaves.clone(), &p.setup, &p.defaults))
+        };
+        let inputs = Inputs::Drawn(Dice::part(seed, 2), options.steps);
+        let ran = run(&program, inputs, Some(&faulty), &mut |_, _, _| {});
+        if let Some(difference) = ran.difference {
+            result.noticed = Some((seed, difference));
+            return result;
+        }
+    }
+    result
 }

@@ -107,7 +107,9 @@ pub fn draw(
     if !inputs.is_empty() {
         for _ in 0..[0, 1, 1, 1, 2, 2, 3, 5][dice.below(8)] {
             let relation = *dice.pick(&inputs);
-            let row = relation.columns.iter().map(|c| value(dice, &c.ty.0.to_string(), number)).collect();
+            // A client never gives two requests one identity.
+            let req = 100 * number + arrived.len();
+            let row = relation.columns.iter().map(|c| value(dice, &c.ty.0.to_string(), req)).collect();
             arrived.push((relation.name.clone(), row));
         }
     }
@@ -122,7 +124,7 @@ pub fn draw(
 }
 
 /// A value of a type, from a tiny domain.
-fn value(dice: &mut Dice, ty: &str, number: usize) -> Value {
+fn value(dice: &mut Dice, ty: &str, req: usize) -> Value {
     let small = |dice: &mut Dice| Value::Int(dice.below(3) as i128);
     match ty.replace(' ', "").as_str() {
         "u64" => small(dice),
@@ -132,10 +134,7 @@ fn value(dice: &mut Dice, ty: &str, number: usize) -> Value {
         "node" => Value::Addr(0, dice.below(2) as u32),
         "peer" => Value::Addr(1, dice.below(3) as u32),
         "Id" => Value::Id(Id { route: 0, node: 9, serial: dice.below(2) as u64 }),
-        "Req" => Value::Req(Req {
-            session: 1 + dice.below(2) as u64,
-            number: number as u64 * 8 + dice.below(8) as u64,
-        }),
+        "Req" => Value::Req(Req { session: 1 + dice.below(2) as u64, number: req as u64 }),
         other => panic!("no values of type `{other}` are drawn"),
     }
 }

@@ -86,7 +86,10 @@ impl Exec {
     pub fn release(&mut self, unit: Unit) {
         let changes = match unit {
             Unit::View(view) => self.view_changes(view),
-            Unit::Recursive(n) if self.plan.recursive[n].insert_only => return self.grow(n),
+            Unit::Recursive(n) if self.plan.recursive[n].insert_only => {
+                self.dirty_units.remove(&n);
+                return self.grow(n);
+            }
             Unit::Recursive(n) => {
                 if !self.dirty_units.remove(&n) {
                     return;

@@ -71,8 +71,19 @@ impl Exec {
         setup: &Setup,
         defaults: &BTreeMap<String, Value>,
     ) -> Exec {
-        let role = RoleId(u32::from(setup.seat.role));
-        let plan = Arc::new(lower(&protocol, role));
+        let plan = lower(&protocol, RoleId(u32::from(setup.seat.role)));
+        Exec::with_plan(protocol, plan, leaves, setup, defaults)
+    }
+
+    /// The same with a plan of the caller's, which may have been tampered with.
+    pub fn with_plan(
+        protocol: Arc<Protocol>,
+        plan: RolePlan,
+        leaves: Arc<dyn Leaves>,
+        setup: &Setup,
+        defaults: &BTreeMap<String, Value>,
+    ) -> Exec {
+        let plan = Arc::new(plan);
         let mut params = defaults.clone();
         params.extend(setup.params.clone());
         let env = Env { layout: setup.layout.clone(), seat: setup.seat, params };

@@ -68,6 +68,13 @@ impl<'p> Binding<'p> {
         }
     }
 
+    /// What a draw in an aggregated head belongs to: the group, by the names of its variables. It has no driving event.
+    pub fn of_group(&self, group: &BTreeSet<&str>) -> Binding<'p> {
+        let mut vars: Vec<_> = self.vars.iter().filter(|(n, _)| group.contains(n)).cloned().collect();
+        vars.sort_by_key(|(n, _)| *n);
+        Binding { vars, key: None, driven: true }
+    }
+
     /// The values of all variables.
     pub fn tuple(&self) -> Vec<Value> {
         self.vars.iter().map(|(_, v)| v.clone()).collect()
@@ -146,7 +153,7 @@ impl Program {
                             atom.version == Version::New || self.protocol.relation(atom.rel).is_event();
                         if event && !found.driven {
                             found.driven = true;
-                            found.key = row.first().cloned();
+                            found.key = routing_value(atom, &row);
                         }
                         out.push(found);
                     }
@@ -317,6 +324,17 @@ impl Program {
                 values => Value::tuple(values.iter().cloned()),
             })
         }))
+    }
+}
+
+/// What ids inherit from the event that draws them: its first column. Where `new` projects columns out, the
+/// first column counts only if a variable stands there.
+fn routing_value(atom: &Atom, row: &Row) -> Option<Value> {
+    let projects = atom.version == Version::New && atom.args.iter().any(|p| matches!(p, Pattern::Wild(_)));
+    match atom.args.first() {
+        Some(Pattern::Var(_)) => row.first().cloned(),
+        _ if projects => None,
+        _ => row.first().cloned(),
     }
 }
 

@@ -66,7 +66,7 @@ impl Program {
                     (*leaf, *hole, value)
                 };
                 let results: Vec<_> = aggregates.iter().map(result).collect();
-                rows.insert(row(b, &results));
+                rows.insert(row(&b.of_group(&group_by), &results));
                 if !aggregates
                     .iter()
                     .any(|(_, _, a)| matches!(a.function, AggregateFn::Index | AggregateFn::IndexBy))

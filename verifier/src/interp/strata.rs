@@ -69,6 +69,30 @@ pub fn strata(protocol: &Protocol, role: RoleId) -> Result<Vec<Stratum>, String>
     Ok(strata)
 }
 
+/// Whether a rule draws `unique()` or `random()`.
+fn draws(rule: &Rule) -> bool {
+    fn in_expr(e: &Expr) -> bool {
+        e.holes.iter().any(|hole| match hole {
+            Hole::Unique | Hole::Random => true,
+            Hole::Lookup { args, .. } => args.iter().any(in_expr),
+            Hole::Aggregate(a) => a.args.iter().any(in_expr),
+            Hole::NowMs => false,
+        })
+    }
+    fn in_body(body: &[Literal]) -> bool {
+        body.iter().any(|literal| match literal {
+            Literal::If(e) | Literal::Let(_, e) | Literal::For(_, e) => in_expr(e),
+            Literal::NewJoin(body, _) => in_body(body),
+            Literal::Atom(_) => false,
+        })
+    }
+    let in_head = match &rule.head {
+        Head::Now { args, .. } => args.iter().any(in_expr),
+        _ => false,
+    };
+    in_head || in_body(&rule.body)
+}
+
 fn has_aggregate(e: &Expr) -> bool {
     e.holes.iter().any(|hole| match hole {
         Hole::Aggregate(_) => true,
@@ -121,6 +145,8 @@ impl Reads<'_> {
         let columns = &self.protocol.relation(atom.rel).columns;
         atom.args.iter().zip(columns).any(|(pattern, column)| match (column.lattice, pattern) {
             (None, _) | (_, Pattern::Wild(_)) => false,
+            // What is drawn belongs to the values of all variables, this one included.
+            (Some(_), Pattern::Var(_)) if draws(self.rule) => true,
             (Some(lattice), Pattern::Var(var)) => !only_upwards(self.rule, &var.name, lattice),
             (Some(_), Pattern::Value(_) | Pattern::Nested(_)) => true,
         })

@@ -445,6 +445,11 @@ impl Gen {
         for ty in &rel.cols[key..] {
             if careful && *ty == T::Num && op == "<+" && self.dice.percent(60) {
                 let e = self.expr(ty, &mut Scope { draws: false, ..scope.clone() }, 0);
+                // In an aggregated head, look-ups and draws do not go together: a draw belongs to the group.
+                if args.iter().any(|a| a.contains('[')) && args.iter().any(|a| a.contains("()")) {
+                    args.push(self.constant(ty).expect("numbers have constants"));
+                    continue;
+                }
                 args.push(format!("{}({e})", self.dice.pick(&["min", "max", "min"])));
             } else if careful && *ty != T::Id {
                 // A function of the first key column.

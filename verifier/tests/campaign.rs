@@ -1,0 +1,124 @@
+//! Random programs on interpreter and plan executor, and planted faults that they must give away.
+//!
+//! Bounded by counts, not by time. Longer campaigns are run by hand: see `src/bin/campaign.rs`.
+
+use anabranch_verifier::campaign::faults::Fault;
+use anabranch_verifier::campaign::{Options, campaign, executor, plant};
+
+/// Constructs that must have derived something in a campaign of this size; one that did not is not a pass.
+const MUST_DERIVE: &[&str] = &[
+    "!new",
+    "!old",
+    "!r",
+    "!r with _",
+    "<+ event",
+    "<+ keyed table",
+    "<+ lattice",
+    "<+ table",
+    "<+ var",
+    "<-",
+    "<- with _",
+    "choose (event)",
+    "collect (view)",
+    "count (view)",
+    "countdistinct (view)",
+    "event rule",
+    "firstgap (view)",
+    "for",
+    "forget",
+    "if",
+    "index (event)",
+    "indexby (event)",
+    "instances",
+    "join",
+    "lattice <=",
+    "lattice read",
+    "let",
+    "look-up",
+    "machine done",
+    "machine feed",
+    "machine load",
+    "machine next",
+    "machine saved",
+    "max (view)",
+    "maxby (view)",
+    "min (view)",
+    "minby (view)",
+    "nested pattern",
+    "new",
+    "new (a, b)",
+    "new with _",
+    "now_ms()",
+    "old",
+    "old machine next",
+    "on block",
+    "random()",
+    "recursion (event, table)",
+    "recursion (view)",
+    "redirect",
+    "refuse",
+    "reply",
+    "request",
+    "self-join",
+    "send",
+    "standing rule",
+    "start",
+    "sum (view)",
+    "table rule",
+    "timer fired",
+    "unique()",
+    "view",
+    "view over view",
+    "view, several rules",
+];
+
+/// Constructs whose rows must also have gone: deleted, replaced or retracted.
+const MUST_TAKE: &[&str] = &[
+    "!r",
+    "!r with _",
+    "<+ keyed table",
+    "<+ var",
+    "<-",
+    "<- with _",
+    "collect (view)",
+    "count (view)",
+    "countdistinct (view)",
+    "forget",
+    "join",
+    "look-up",
+    "max (view)",
+    "min (view)",
+    "recursion (view)",
+    "self-join",
+    "sum (view)",
+    "view",
+    "view over view",
+];
+
+#[test]
+fn executor_and_interpreter_agree() {
+    let options = Options { programs: 2500, seed: 1, threads: 2, ..Options::default() };
+    let report = campaign(&options, Some(&executor));
+    for (seed, failure) in &report.failures {
+        panic!("seed {seed}:\n{failure}");
+    }
+    assert!(
+        report.refused.is_empty(),
+        "the generator made a program that was refused: {:?}",
+        report.refused[0]
+    );
+    println!("{report}");
+    let count = |name: &&str| report.stats.0.get(*name).copied().unwrap_or_default();
+    let idle: Vec<&&str> = MUST_DERIVE.iter().filter(|name| count(name).derived == 0).collect();
+    assert!(idle.is_empty(), "derived nothing: {idle:?}");
+    let idle: Vec<&&str> = MUST_TAKE.iter().filter(|name| count(name).gone == 0).collect();
+    assert!(idle.is_empty(), "took nothing away: {idle:?}");
+}
+
+#[test]
+fn planted_faults_are_noticed() {
+    let options = Options { programs: 3000, seed: 1, ..Options::default() };
+    let missed: Vec<Fault> =
+        Fault::ALL.iter().copied().filter(|fault| plant(*fault, &options).noticed.is_none()).collect();
+    assert!(missed.is_empty(), "not noticed: {missed:?}");
+}
