@@ -33,6 +33,10 @@ fn main() {
     if args.get(1).is_some_and(|arg| arg == "node") {
         std::process::exit(child(|name| (name == "two_pc").then(protocol)));
     }
+    // `cargo test NAME` asks every test program.
+    if args.get(1).is_some_and(|arg| !arg.starts_with('-') && !"kill".contains(arg.as_str())) {
+        return;
+    }
     let option =
         |name: &str| args.iter().position(|arg| arg == name).and_then(|i| args.get(i + 1)?.parse().ok());
     let (rounds, seed) = (option("--rounds").unwrap_or(5), option("--seed").unwrap_or(1));
