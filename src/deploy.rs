@@ -89,7 +89,11 @@ fn follow(
             }
             restarts.push(Instant::now());
             let node = ended.node;
-            if let Err(error) = cluster.restart(node).and_then(|()| cluster.wait_ready(node)) {
+            let mut started = cluster.restart(node);
+            if started.is_ok() {
+                started = cluster.wait_ready(node);
+            }
+            if let Err(error) = started {
                 failed = Some(error.to_string());
                 continue;
             }

@@ -18,6 +18,7 @@ mod fmt;
 mod graph;
 
 mod inspect;
+mod new;
 mod node;
 mod source;
 mod value;
@@ -56,7 +57,7 @@ pub fn run(protocols: &Protocols) -> ExitCode {
 
 fn dispatch(command: Command, protocols: &Protocols) -> Result {
     match command {
-        Command::New(_) => Err(exit::CommandError::failure("not yet available")),
+        Command::New(args) => new::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Fmt(args) => fmt::run(&args),
         Command::Graph(args) => graph::run(&args),

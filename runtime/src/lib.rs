@@ -17,6 +17,7 @@ pub mod storage;
 mod store;
 #[cfg(test)]
 mod tests;
+pub mod transcript;
 mod transport;
 #[doc(hidden)]
 pub mod typed;

@@ -248,6 +248,10 @@ pub trait Protocol: Send + Sync {
     fn params(&self) -> Vec<ParamInfo>;
     /// State relations by role.
     fn tables(&self) -> Vec<TableInfo>;
+    /// Timers by role.
+    fn timers(&self) -> Vec<TimerInfo> {
+        Vec::new()
+    }
     /// Durable events: what nodes tell the application. Tags are those in [`Outbox::events`].
     fn events(&self) -> Vec<MessageInfo> {
         Vec::new()
@@ -322,6 +326,19 @@ pub struct TableInfo {
     pub columns: Vec<(&'static str, crate::data::Schema)>,
 }
 
+/// A timer's description.
+#[derive(Clone, Debug)]
+pub struct TimerInfo {
+    /// Its name.
+    pub name: &'static str,
+    /// What [`TimerRow::timer`] says.
+    pub tag: u16,
+    /// Its role.
+    pub role: u16,
+    /// Columns.
+    pub columns: Vec<(&'static str, crate::data::Schema)>,
+}
+
 /// What expressions may refer to besides their variables.
 #[derive(Clone, Debug)]
 pub struct Env {
@@ -370,6 +387,9 @@ impl<P: Protocol + ?Sized> Protocol for &P {
     }
     fn tables(&self) -> Vec<TableInfo> {
         (**self).tables()
+    }
+    fn timers(&self) -> Vec<TimerInfo> {
+        (**self).timers()
     }
     fn events(&self) -> Vec<MessageInfo> {
         (**self).events()
