@@ -24,7 +24,8 @@
 //! | step | what it does |
 //! |---|---|
 //! | `deploy role=3 … param=value …` | begins: makes all nodes; parameters in the notation of deployment files |
-//! | `request name(args) at node` | a client's request; `by r1` repeats an earlier one |
+//! | `request name(args) at node` | a client's request |
+//! | `request r1 at node` | the first request once more |
 //! | `deliver` | all messages under way, one at a time and oldest first, until there are none |
 //! | `deliver m1 m2 …` | these, one at a time |
 //! | `deliver name`, `deliver to node`, `deliver from node` | those under way now that fit, one at a time |

@@ -124,6 +124,12 @@ pub fn descriptor(protocol: &Protocol, text: &str) -> TokenStream {
         let columns = columns(r.columns.iter());
         Some(quote!(__core::node::MessageInfo { name: #name, tag: #tag, role: #role, columns: #columns }))
     });
+    let timers = of(&|i, r| {
+        let RelationKind::Timer(_) = r.kind else { return None };
+        let (name, tag, role) = (&r.name, timer_tag(RelId(i as u32)), r.role?.0 as u16);
+        let columns = columns(r.columns.iter());
+        Some(quote!(__core::node::TimerInfo { name: #name, tag: #tag, role: #role, columns: #columns }))
+    });
     let events = of(&|i, r| {
         if !(matches!(r.kind, RelationKind::Event) && r.durable) {
             return None;
@@ -191,6 +197,7 @@ pub fn descriptor(protocol: &Protocol, text: &str) -> TokenStream {
             fn roles(&self) -> &'static [&'static str] { &[#(#roles),*] }
             fn requests(&self) -> ::std::vec::Vec<__core::node::RequestInfo> { ::std::vec![#(#requests),*] }
             fn messages(&self) -> ::std::vec::Vec<__core::node::MessageInfo> { ::std::vec![#(#messages),*] }
+            fn timers(&self) -> ::std::vec::Vec<__core::node::TimerInfo> { ::std::vec![#(#timers),*] }
             fn events(&self) -> ::std::vec::Vec<__core::node::MessageInfo> { ::std::vec![#(#events),*] }
             fn params(&self) -> ::std::vec::Vec<__core::node::ParamInfo> { ::std::vec![#(#params),*] }
             fn tables(&self) -> ::std::vec::Vec<__core::node::TableInfo> { ::std::vec![#(#tables),*] }

@@ -262,8 +262,8 @@ impl World {
     }
 
     fn request(&mut self, rest: &str) -> Step {
-        if let Some((again, at)) = rest.strip_prefix('r').and_then(|r| r.split_once(" at ")) {
-            let number: u64 = again.trim().parse().map_err(|_| format!("no request `r{again}`"))?;
+        let again = rest.strip_prefix('r').and_then(|r| r.split_once(" at "));
+        if let Some((number, at)) = again.and_then(|(n, at)| Some((n.trim().parse::<u64>().ok()?, at))) {
             let at = self.seat(at.trim())?;
             let (tag, bytes) = self.requests.get(number.wrapping_sub(1) as usize).cloned().ok_or("no such request")?;
             return self.ask(at, tag, number, &bytes);
