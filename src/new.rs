@@ -30,11 +30,15 @@ pub fn run(args: &New) -> Result {
         None => checkout(Path::new(env!("CARGO_MANIFEST_DIR"))).ok(),
     };
     let dependency = |folder: &str| match &checkout {
-        Some(root) => format!("{{ path = {:?} }}", root.join(folder).display().to_string().trim_end_matches('/')),
+        Some(root) => format!("path = {:?}", root.join(folder).display().to_string().trim_end_matches('/')),
         // All packages have one version.
-        None => format!("{:?}", env!("CARGO_PKG_VERSION")),
+        None => format!("version = {:?}", env!("CARGO_PKG_VERSION")),
     };
-    let workspace = if inside_workspace(&args.name) { "\n# Not a member of the workspace around it.\n[workspace]\n" } else { "" };
+    let workspace = if inside_workspace(&args.name) {
+        "\n# Not a member of the workspace around it.\n[workspace]\n"
+    } else {
+        ""
+    };
     let fill = |text: &str| {
         text.replace("{name}", &name)
             .replace("{crate}", &name.replace('-', "_"))
@@ -64,7 +68,19 @@ fn check_name(name: &str) -> std::result::Result<(), &'static str> {
     if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
         return Err("letters, digits, `-` and `_` only");
     }
-    let taken = ["anabranch", "anabranch-cli", "anabranch_cli", "kv", "test", "std", "core", "alloc", "self", "super", "crate"];
+    let taken = [
+        "anabranch",
+        "anabranch-cli",
+        "anabranch_cli",
+        "kv",
+        "test",
+        "std",
+        "core",
+        "alloc",
+        "self",
+        "super",
+        "crate",
+    ];
     if taken.contains(&name) {
         return Err("it would hide another crate");
     }
@@ -76,10 +92,11 @@ fn check_name(name: &str) -> std::result::Result<(), &'static str> {
 
 fn is_keyword(name: &str) -> bool {
     const WORDS: &[&str] = &[
-        "as", "async", "await", "break", "const", "continue", "dyn", "else", "enum", "extern", "false", "fn", "for", "if",
-        "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "static", "struct", "trait",
-        "true", "type", "unsafe", "use", "where", "while", "abstract", "become", "box", "do", "final", "gen", "macro",
-        "override", "priv", "try", "typeof", "unsized", "virtual", "yield",
+        "as", "async", "await", "break", "const", "continue", "dyn", "else", "enum", "extern", "false", "fn",
+        "for", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return",
+        "static", "struct", "trait", "true", "type", "unsafe", "use", "where", "while", "abstract", "become",
+        "box", "do", "final", "gen", "macro", "override", "priv", "try", "typeof", "unsized", "virtual",
+        "yield",
     ];
     WORDS.contains(&name)
 }

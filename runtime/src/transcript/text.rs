@@ -28,7 +28,8 @@ impl Names {
     /// A row as `(a, b)`.
     pub fn row(&mut self, columns: &[(&'static str, Schema)], row: &Value) -> String {
         let Value::Tuple(items) = row else { return format!("({row:?})") };
-        let parts: Vec<String> = columns.iter().zip(items.iter()).map(|((_, s), v)| self.value(s, v)).collect();
+        let parts: Vec<String> =
+            columns.iter().zip(items.iter()).map(|((_, s), v)| self.value(s, v)).collect();
         format!("({})", parts.join(", "))
     }
 
@@ -47,7 +48,9 @@ impl Names {
             (Schema::List(inner), Value::List(items)) => {
                 format!("[{}]", self.list(items.iter().map(|v| (&**inner, v))))
             }
-            (Schema::Option(inner), Value::Option(Some(value))) => format!("Some({})", self.value(inner, value)),
+            (Schema::Option(inner), Value::Option(Some(value))) => {
+                format!("Some({})", self.value(inner, value))
+            }
             (Schema::Struct(name, fields), Value::Tuple(items)) => self.fields(name, fields, items),
             (Schema::Enum(_, variants), Value::Variant(index, name, items)) => {
                 let fields = variants.get(*index as usize).map_or(&[][..], |v| &v.1[..]);

@@ -96,10 +96,15 @@ impl World {
         let mut file = format!("protocol = {:?}\n", self.protocol.name());
         let mut params = String::from("[params]\n");
         for word in rest.split_whitespace() {
-            let (name, value) = word.split_once('=').ok_or_else(|| format!("expected `name=value`, found `{word}`"))?;
+            let (name, value) =
+                word.split_once('=').ok_or_else(|| format!("expected `name=value`, found `{word}`"))?;
             if self.protocol.roles().contains(&name) {
                 file += &format!("[roles.{name}]\ninstances = {value}\n");
-            } else if value.parse::<f64>().is_ok() || value == "true" || value == "false" || value.starts_with(['"', '[']) {
+            } else if value.parse::<f64>().is_ok()
+                || value == "true"
+                || value == "false"
+                || value.starts_with(['"', '['])
+            {
                 params += &format!("{name} = {value}\n");
             } else {
                 params += &format!("{name} = {value:?}\n");
@@ -138,7 +143,8 @@ impl World {
         };
         let mut node = self.protocol.node(setup);
         for record in &place.log {
-            node.replay(&mut Reader::new(record)).map_err(|e| format!("{} cannot read its log: {e}", place.name))?;
+            node.replay(&mut Reader::new(record))
+                .map_err(|e| format!("{} cannot read its log: {e}", place.name))?;
         }
         node.begin();
         place.node = Some(node);
@@ -265,13 +271,17 @@ impl World {
         let again = rest.strip_prefix('r').and_then(|r| r.split_once(" at "));
         if let Some((number, at)) = again.and_then(|(n, at)| Some((n.trim().parse::<u64>().ok()?, at))) {
             let at = self.seat(at.trim())?;
-            let (tag, bytes) = self.requests.get(number.wrapping_sub(1) as usize).cloned().ok_or("no such request")?;
+            let (tag, bytes) =
+                self.requests.get(number.wrapping_sub(1) as usize).cloned().ok_or("no such request")?;
             return self.ask(at, tag, number, &bytes);
         }
         let (name, args, at) = call(rest).ok_or("expected `request name(args) at node`")?;
         let at = self.seat(at.strip_prefix("at ").ok_or("expected `at node` after the request")?.trim())?;
         let requests = self.protocol.requests();
-        let info = requests.iter().find(|r| r.name == name).ok_or_else(|| format!("there is no request `{name}`"))?;
+        let info = requests
+            .iter()
+            .find(|r| r.name == name)
+            .ok_or_else(|| format!("there is no request `{name}`"))?;
         if info.args.len() != args.len() {
             return Err(format!("`{name}` takes {} arguments, not {}", info.args.len(), args.len()));
         }
@@ -337,7 +347,8 @@ impl World {
             let mut ready: Vec<Message> = Vec::new();
             let limit = if rest.is_empty() && !together { 1 } else { chosen.len() };
             for number in &chosen[..limit] {
-                let at = self.pending.iter().position(|m| m.number == *number).expect("chosen among the pending");
+                let at =
+                    self.pending.iter().position(|m| m.number == *number).expect("chosen among the pending");
                 ready.push(self.pending.remove(at));
             }
             if together {
