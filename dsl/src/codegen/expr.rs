@@ -104,7 +104,7 @@ impl Cx<'_> {
                 let feed = feed(binding);
                 quote!(__core::code::random(__args.seed, #leaf, #number, #feed))
             }
-            Hole::Unique { binding, route, fresh: _ } => {
+            Hole::Unique { binding, route, fresh } => {
                 let feed = feed(binding);
                 let route = match route {
                     Some(s) => {
@@ -113,7 +113,11 @@ impl Cx<'_> {
                     }
                     None => quote!(0),
                 };
-                quote!(self.__minter.unique(#leaf, #number, #route, #feed))
+                if *fresh {
+                    return quote!(self.__minter.unique(#leaf, #number, #route, #feed));
+                }
+                // The binding may come up again in this tick, and then has the same id.
+                quote!(self.__minter.unique_again(#leaf, #number, #route, #feed))
             }
             Hole::Lookup { rel, index, key } => self.lookup(vars, *rel, *index, key),
         }

@@ -46,6 +46,7 @@ impl Cx<'_> {
         let timers = self.timers();
         let rows = self.rows_method();
         let clears = self.clears();
+        let keys = self.check_keys();
         let new = self.construct();
         let fields = self.all_fields();
         let defaults: Vec<_> = fields.iter().map(|(n, _)| n.clone()).collect();
@@ -77,11 +78,9 @@ impl Cx<'_> {
                 __keep_log: bool,
                 __begun: bool,
                 __deferred: bool,
-                __changed: bool,
                 __input: usize,
                 __trace: bool,
                 __facts: ::std::collections::BTreeMap<&'static str, ::std::vec::Vec<__core::value::Value>>,
-                __broken: ::core::option::Option<__core::node::Broken>,
                 #(#defaults: #types,)*
             }
             impl #name {
@@ -101,11 +100,9 @@ impl Cx<'_> {
                         __keep_log: true,
                         __begun: false,
                         __deferred: false,
-                        __changed: false,
                         __input: 0,
                         __trace: false,
                         __facts: ::core::default::Default::default(),
-                        __broken: None,
                         #(#defaults: ::core::default::Default::default(),)*
                     };
                     __node.__construct();
@@ -132,10 +129,9 @@ impl Cx<'_> {
                     self.__open();
                     self.__input = 0;
                     #(#calls)*
-                    if let Some(__broken) = self.__broken.take() { return Err(__broken); }
+                    #keys
                     if self.__trace { self.__collect(); }
                     self.__after(__args)?;
-                    if let Some(__broken) = self.__broken.take() { return Err(__broken); }
                     self.__end(__args);
                     self.__answers.finish(__out);
                     #tell
@@ -143,7 +139,7 @@ impl Cx<'_> {
                         __out.log.extend_from_slice(&self.__log);
                         self.__log.clear();
                     }
-                    self.__minter.tick += 1;
+                    self.__minter.end();
                     Ok(())
                 }
                 fn deferred(&self) -> bool { self.__deferred }
@@ -306,6 +302,11 @@ impl Cx<'_> {
                     }
                     if self.in_fixpoint(rel) {
                         out.push((field("fq", rel), quote!(::std::vec::Vec<#row>)));
+                    }
+                    if let Some(key) = relation.checked_key {
+                        let key = self.columns_ty(rel, &(0..key).collect::<Vec<_>>());
+                        out.push((field("kc", rel), quote!(__core::store::Map<#key, u32>)));
+                        out.push((field("over", rel), quote!(::std::vec::Vec<#key>)));
                     }
                     if !stored.enumerable {
                         out.push((field("sh", rel), quote!(__core::store::Table<#row>)));

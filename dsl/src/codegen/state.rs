@@ -84,7 +84,7 @@ impl Cx<'_> {
     /// `__add_r` and `__del_r`: a visible change of a state relation, to be applied. For tables the rows are
     /// known to be absent or present.
     pub fn changes(&self, rel: RelIx) -> TokenStream {
-        let Shape::State { indexes, accumulator } = &self.store(rel).shape else { return quote!() };
+        let Shape::State { indexes, .. } = &self.store(rel).shape else { return quote!() };
         let relation = self.rel(rel);
         let row_ty = self.row_ty(rel);
         let row = format_ident!("__r");
@@ -146,27 +146,22 @@ impl Cx<'_> {
             );
             more_down.extend(quote!(if self.__trace { self.#shadow.remove(__r); }));
         }
-        // Two rows of a view under one key: what the user declared does not hold.
-        let mut conflict = quote!();
-        if let (Class::View { .. }, Some(key)) = (&relation.class, relation.key)
-            && *accumulator != Accumulator::Groups
-            && let Some(p) =
-                indexes.iter().find(|p| p.prefix.iter().copied().eq(0..key) && p.kind != Kind::Set)
-        {
-            let (storage, part, name) = (&p.field, self.part(&row, &p.prefix), self.name(rel));
-            let rules = self.writers(rel);
-            conflict = quote! {
-                if self.#storage.contains(&#part) {
-                    self.__broken.get_or_insert_with(|| __core::code::conflict(#name, &#part, #rules));
-                }
-            };
+        // Two rows of a view under one key, when the fixpoint is reached: what the user declared does not hold.
+        if let Some(key) = relation.checked_key {
+            let (counts, over) = (field("kc", rel), field("over", rel));
+            let part = self.part(&row, &(0..key).collect::<Vec<_>>());
+            more_up.extend(quote! {
+                let __n = self.#counts.get_or_insert_with(#part, || 0u32);
+                *__n += 1;
+                if *__n > 1 { self.#over.push(#part); }
+            });
+            more_down.extend(quote!(self.#counts.update_or_remove(&#part, |__n| { *__n -= 1; *__n > 0 });));
         }
         let inline = if has { quote!() } else { quote!(#[inline]) };
         quote! {
             #deltas
             #inline
             fn #add(&mut self, __r: &#row_ty) {
-                #conflict
                 #(#puts;)*
                 #up
                 #more_up
@@ -178,6 +173,22 @@ impl Cx<'_> {
                 #more_down
             }
         }
+    }
+
+    /// Looks for views whose declared key does not hold at the fixpoint.
+    pub fn check_keys(&self) -> TokenStream {
+        let checks = self.all().filter(|&rel| self.rel(rel).checked_key.is_some()).map(|rel| {
+            let (counts, over) = (field("kc", rel), field("over", rel));
+            let (name, rules) = (self.name(rel), self.writers(rel));
+            quote! {
+                while let Some(__key) = self.#over.pop() {
+                    if self.#counts.get(&__key).is_some_and(|__n| *__n > 1) {
+                        return Err(__core::code::conflict(#name, &__key, #rules));
+                    }
+                }
+            }
+        });
+        quote!(#(#checks)*)
     }
 
     /// A deleted row of a table makes rows of a standing rule worth looking at again.

@@ -310,13 +310,22 @@ pub struct Minter {
     pub tick: u64,
     counter: u64,
     ids: Ids,
+    /// Ids of this tick by a stable hash of place and binding, where a binding may come up again.
+    drawn: BTreeMap<u64, u64>,
 }
 
 impl Minter {
     /// For a node.
     pub fn new(setup: &Setup) -> Minter {
         let node = setup.layout.index(setup.seat).0;
-        Minter { node, incarnation: setup.incarnation, tick: 0, counter: 0, ids: setup.ids }
+        Minter {
+            node,
+            incarnation: setup.incarnation,
+            tick: 0,
+            counter: 0,
+            ids: setup.ids,
+            drawn: BTreeMap::new(),
+        }
     }
     /// `unique()` at a hole of an expression for one binding; `route` is that of the driving event.
     #[inline]
@@ -342,6 +351,36 @@ impl Minter {
             }
         };
         Id { route, node: self.node, serial }
+    }
+}
+
+impl Minter {
+    /// The same where the binding may have come up in this tick already.
+    pub fn unique_again(
+        &mut self,
+        leaf: u32,
+        hole: u64,
+        route: u32,
+        binding: impl FnOnce(&mut StableHasher),
+    ) -> Id {
+        if self.ids == Ids::Hashed {
+            return self.unique(leaf, hole, route, binding);
+        }
+        let key = random(self.tick, leaf, hole, binding);
+        if let Some(&serial) = self.drawn.get(&key) {
+            return Id { route, node: self.node, serial };
+        }
+        let id = self.unique(leaf, hole, route, |_| {});
+        self.drawn.insert(key, id.serial);
+        id
+    }
+    /// Ends a tick.
+    #[inline]
+    pub fn end(&mut self) {
+        self.tick += 1;
+        if !self.drawn.is_empty() {
+            self.drawn.clear();
+        }
     }
 }
 

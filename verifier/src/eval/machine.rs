@@ -1,7 +1,6 @@
 //! Machines that random programs and tests may use, under the names that the closed subset knows.
 
-use anabranch_core::machine::ErasedMachine;
-use anabranch_core::value::Value;
+use anabranch_core::machine::{Erased, ErasedMachine, Machine};
 use bytes::Bytes;
 
 /// The erased machine under a name; `None` for others. `Tally` adds up its commands (`u64`), mixing in the
@@ -9,30 +8,27 @@ use bytes::Bytes;
 /// answers.
 pub fn named(name: &str) -> Option<Box<dyn ErasedMachine>> {
     match name {
-        "Tally" => Some(Box::new(Tally(0))),
+        "Tally" => Some(Box::new(Erased(Tally(0)))),
         _ => None,
     }
 }
 
 /// See [`named`].
 #[derive(Clone, Default, Debug)]
-struct Tally(u64);
+pub struct Tally(u64);
 
-impl ErasedMachine for Tally {
-    fn apply(&mut self, slot: u64, command: &Value) -> Option<Value> {
-        let Value::Int(n) = command else { return None };
-        self.0 = (self.0 * 3 + slot + *n as u64) % 1009;
-        Some(Value::Int(i128::from(self.0)))
+impl Machine for Tally {
+    type Command = u64;
+    type Output = u64;
+
+    fn apply(&mut self, slot: u64, command: &u64) -> u64 {
+        self.0 = (self.0 * 3 + slot + command) % 1009;
+        self.0
     }
     fn save(&self) -> Bytes {
         Bytes::copy_from_slice(&self.0.to_le_bytes())
     }
-    fn load(&mut self, image: &[u8]) -> bool {
-        let Ok(image) = <[u8; 8]>::try_from(image) else { return false };
-        self.0 = u64::from_le_bytes(image);
-        true
-    }
-    fn fork(&self) -> Box<dyn ErasedMachine> {
-        Box::new(self.clone())
+    fn load(image: &[u8]) -> Option<Tally> {
+        Some(Tally(u64::from_le_bytes(image.try_into().ok()?)))
     }
 }

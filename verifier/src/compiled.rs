@@ -1,0 +1,185 @@
+//! Compiled nodes as an [`Engine`]: values are encoded into messages and requests, outcomes decoded from the
+//! outbox. So codec, log records and recovery are compared along the way.
+
+use crate::engine::{Answer, Answered, Engine, Facts, Input, Outcome, Row, Sent, Waiting, tidy};
+use anabranch_core::data::Schema;
+use anabranch_core::node::{self, Broken, Node, NodeIndex, Outbox, Setup};
+use anabranch_core::value::Value;
+use anabranch_core::wire::{Reader, put_varint};
+use anabranch_dsl::ir::{Protocol, RelId, RelationKind};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A node of a compiled protocol.
+pub struct Compiled {
+    protocol: Arc<Protocol>,
+    descriptor: &'static dyn node::Protocol,
+    setup: Setup,
+    node: Box<dyn Node>,
+    /// Log records of this and earlier incarnations.
+    log: Vec<Vec<u8>>,
+    /// Relations of the role (and those of all) by name.
+    names: BTreeMap<String, RelId>,
+    /// Shapes by relation: of its columns (messages, and requests without their `Req`), and of answers.
+    columns: BTreeMap<RelId, Vec<Schema>>,
+    replies: BTreeMap<RelId, (Vec<Schema>, Option<Schema>)>,
+}
+
+impl Compiled {
+    /// A fresh node; `protocol` is what the descriptor was compiled from.
+    pub fn new(
+        protocol: Arc<Protocol>,
+        descriptor: &'static dyn node::Protocol,
+        setup: &Setup,
+    ) -> Compiled {
+        let own = |r: &anabranch_dsl::ir::Relation| {
+            r.role.is_none_or(|role| role.0 == u32::from(setup.seat.role))
+        };
+        let ids = || (0..).map(RelId).zip(&protocol.relations);
+        let names = ids().filter(|(_, r)| own(r)).map(|(id, r)| (r.name.clone(), id)).collect();
+        let shapes = |columns: Vec<(&str, Schema)>| columns.into_iter().map(|c| c.1).collect::<Vec<_>>();
+        let mut columns = BTreeMap::new();
+        let mut replies = BTreeMap::new();
+        for m in descriptor.messages() {
+            columns.insert(RelId(u32::from(m.tag)), shapes(m.columns));
+        }
+        for r in descriptor.requests() {
+            let id = RelId(u32::from(r.tag));
+            columns.insert(id, shapes(r.args));
+            replies.insert(id, (shapes(r.reply), r.error));
+        }
+        let setup = setup.clone();
+        let node = fresh(descriptor, &setup);
+        Compiled { protocol, descriptor, setup, node, log: Vec::new(), names, columns, replies }
+    }
+
+    fn decode(schemas: &[Schema], input: &mut Reader<'_>) -> Row {
+        schemas.iter().map(|s| s.decode(input).expect("nodes send what can be decoded")).collect()
+    }
+    fn rel(&self, name: &str) -> RelId {
+        self.names[name]
+    }
+
+    fn hand(&mut self, input: &Input) {
+        for (rel, rows) in &input.arrived {
+            let tag = rel.0 as u16;
+            for row in rows {
+                let mut bytes = Vec::new();
+                let request = matches!(self.protocol.relation(*rel).kind, RelationKind::Request(_));
+                if !request {
+                    put_varint(u64::from(tag), &mut bytes);
+                }
+                let values = if request { &row[1..] } else { &row[..] };
+                for (schema, value) in self.columns[rel].iter().zip(values) {
+                    schema.encode(value, &mut bytes).expect("inputs fit their columns");
+                }
+                let mut reader = Reader::new(&bytes);
+                match &row.first() {
+                    Some(Value::Req(req)) if request => {
+                        self.node.request(tag, *req, &mut reader).expect("a valid request");
+                    }
+                    _ => drop(self.node.deliver(&mut reader).expect("a valid message")),
+                }
+                assert!(reader.is_empty(), "all of the message was read");
+            }
+        }
+        for (rel, rows) in &input.fired {
+            for row in rows {
+                self.node.fire(rel.0 as u16, &Value::tuple(row.iter().cloned()));
+            }
+        }
+    }
+}
+
+fn fresh(descriptor: &dyn node::Protocol, setup: &Setup) -> Box<dyn Node> {
+    let mut node = descriptor.node(setup.clone());
+    node.trace(true);
+    node
+}
+
+fn items(value: Value) -> Row {
+    match value {
+        Value::Tuple(items) => items.to_vec(),
+        Value::Unit => Vec::new(),
+        other => panic!("a row is a tuple, not {other:?}"),
+    }
+}
+
+impl Engine for Compiled {
+    fn tick(&mut self, input: &Input) -> Result<Outcome, Broken> {
+        self.hand(input);
+        let mut out = Outbox::default();
+        self.node.tick(&input.args, &mut out)?;
+        if !out.log.is_empty() {
+            self.log.push(out.log);
+        }
+        let mut outcome = Outcome { deferred: self.node.deferred(), ..Outcome::default() };
+        for (name, rows) in self.node.facts() {
+            outcome.facts.insert(self.rel(name), rows.into_iter().map(items).collect());
+        }
+        outcome.facts = tidy(outcome.facts);
+        for to in &out.dirty {
+            let seat = self.setup.layout.seat(NodeIndex(to.0)).expect("only nodes are sent to");
+            let mut input = Reader::new(&out.batches[to.0 as usize].bytes);
+            while !input.is_empty() {
+                let rel = RelId(input.varint().expect("a tag") as u32);
+                let row = Self::decode(&self.columns[&rel], &mut input);
+                let new = outcome.sent.insert(Sent { rel, to: seat.instance, row });
+                assert!(new, "a message is sent twice");
+            }
+        }
+        for reply in out.replies {
+            let rel = RelId(u32::from(reply.request));
+            let (columns, error) = &self.replies[&rel];
+            let answer = match reply.answer {
+                node::Answer::Reply(bytes) => Answer::Reply(Self::decode(columns, &mut Reader::new(&bytes))),
+                node::Answer::Refuse(bytes) => {
+                    let schema = error.clone().unwrap_or(Schema::Unit);
+                    Answer::Refuse(schema.decode(&mut Reader::new(&bytes)).expect("an error can be decoded"))
+                }
+                node::Answer::Redirect(to) => Answer::Redirect(to),
+            };
+            let new = outcome.answered.insert(Answered { rel, req: reply.req, answer });
+            assert!(new, "an answer is given twice");
+        }
+        for row in self.node.waiting() {
+            let timer = RelId(u32::from(row.timer));
+            outcome.waiting.insert(Waiting { timer, row: items(row.row), due_ms: row.due_ms });
+        }
+        Ok(outcome)
+    }
+
+    fn resting(&self) -> Facts {
+        let mut facts = Facts::new();
+        for (name, &rel) in &self.names {
+            let relation = self.protocol.relation(rel);
+            let state = relation.is_table()
+                || matches!(relation.kind, RelationKind::View | RelationKind::MachineNext(_));
+            if let (true, Some(rows)) = (state, self.node.rows(name)) {
+                facts.insert(rel, rows.into_iter().map(items).collect());
+            }
+        }
+        tidy(facts)
+    }
+
+    fn crash(&mut self) {
+        self.setup.incarnation += 1;
+        let mut node = fresh(self.descriptor, &self.setup);
+        // Half from a snapshot, half from the log: both ways of recovery are used.
+        let half = self.log.len() / 2;
+        let mut first = self.descriptor.node(self.setup.clone());
+        for record in &self.log[..half] {
+            first.replay(&mut Reader::new(record)).expect("own records can be read");
+        }
+        let mut image = Vec::new();
+        first.snapshot(&mut image);
+        let mut input = Reader::new(&image);
+        node.restore(&mut input).expect("own snapshots can be read");
+        assert!(input.is_empty(), "all of the snapshot was read");
+        for record in &self.log[half..] {
+            node.replay(&mut Reader::new(record)).expect("own records can be read");
+        }
+        node.begin();
+        self.node = node;
+    }
+}
