@@ -21,7 +21,8 @@ fn main() {
             Ok(tokens) => {
                 writeln!(modules, "pub mod seed{seed} {{ {tokens} }}").expect("memory");
                 let name = &protocol.name;
-                writeln!(list, "({seed}, {text:?}, seed{seed}::{name}::protocol as fn() -> _),").expect("memory");
+                writeln!(list, "({seed}, {text:?}, seed{seed}::{name}::protocol as fn() -> _),")
+                    .expect("memory");
             }
             // The types of some expressions cannot be told; the share is reported by the test.
             Err(errors) => {

@@ -27,14 +27,9 @@ pub struct Compiled {
 
 impl Compiled {
     /// A fresh node; `protocol` is what the descriptor was compiled from.
-    pub fn new(
-        protocol: Arc<Protocol>,
-        descriptor: &'static dyn node::Protocol,
-        setup: &Setup,
-    ) -> Compiled {
-        let own = |r: &anabranch_dsl::ir::Relation| {
-            r.role.is_none_or(|role| role.0 == u32::from(setup.seat.role))
-        };
+    pub fn new(protocol: Arc<Protocol>, descriptor: &'static dyn node::Protocol, setup: &Setup) -> Compiled {
+        let own =
+            |r: &anabranch_dsl::ir::Relation| r.role.is_none_or(|role| role.0 == u32::from(setup.seat.role));
         let ids = || (0..).map(RelId).zip(&protocol.relations);
         let names = ids().filter(|(_, r)| own(r)).map(|(id, r)| (r.name.clone(), id)).collect();
         let shapes = |columns: Vec<(&str, Schema)>| columns.into_iter().map(|c| c.1).collect::<Vec<_>>();

@@ -358,9 +358,7 @@ impl Cx<'_> {
                     quote!(if *(#value) == *#name { #inner })
                 }
                 Col::Match(pattern, slots) => {
-                    let tokens = &pattern.tokens.0;
-                    let names: Vec<Ident> =
-                        pattern.vars.iter().map(|v| Ident::new(&v.name, v.place.0)).collect();
+                    let (tokens, names) = super::context::distinct(pattern);
                     let binds = names.iter().zip(slots).filter(|(_, s)| s.1).map(|(name, (s, _))| {
                         let local = slot(*s);
                         quote!(let #local = #name;)

@@ -4,7 +4,7 @@ use super::storage::{Stored, tuple};
 use crate::diag::Diagnostic;
 use crate::ir;
 use crate::plan::{Column, IndexIx, RelIx, Relation, RolePlan, Slot, Variable};
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -128,6 +128,35 @@ pub fn idents(tokens: &TokenStream, out: &mut BTreeSet<String>) {
             _ => {}
         }
     }
+}
+
+/// A pattern in which every variable occurs once, and the names of its variables by occurrence: Rust binds none
+/// twice.
+pub fn distinct(pattern: &ir::NestedPattern) -> (TokenStream, Vec<Ident>) {
+    fn walk(tokens: TokenStream, vars: &[ir::Var], names: &mut Vec<Ident>) -> TokenStream {
+        tokens
+            .into_iter()
+            .map(|token| match token {
+                TokenTree::Ident(ident)
+                    if vars.get(names.len()).is_some_and(|v| ident == v.name.as_str()) =>
+                {
+                    let seen = names.contains(&ident);
+                    let name = if seen { format_ident!("__again{}", names.len()) } else { ident };
+                    names.push(name.clone());
+                    TokenTree::Ident(name)
+                }
+                TokenTree::Group(group) => {
+                    let mut inner = Group::new(group.delimiter(), walk(group.stream(), vars, names));
+                    inner.set_span(group.span());
+                    TokenTree::Group(inner)
+                }
+                other => other,
+            })
+            .collect()
+    }
+    let mut names = Vec::new();
+    let tokens = walk(pattern.tokens.0.clone(), &pattern.vars, &mut names);
+    (tokens, names)
 }
 
 /// An identifier, raw if it must be.

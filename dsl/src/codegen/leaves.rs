@@ -8,7 +8,7 @@ use crate::ir::{
     AggregateFn as F, Atom, Expr, Head, Hole, Literal, NestedPattern, Pattern, Protocol, RelId, RelationKind,
     RoleId,
 };
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -201,7 +201,7 @@ impl Walk<'_> {
     }
 
     fn bind(&mut self, pattern: &NestedPattern, witness: &TokenStream, name: &str) {
-        let (tokens, local) = (&pattern.tokens.0, ident(name));
+        let ((tokens, _), local) = (super::context::distinct(pattern), ident(name));
         // A variable that is bound already compares: its type is known.
         let entry = quote!({ #[allow(unreachable_patterns)] match (|| #witness)()? { #tokens => Some(#local), _ => None } });
         self.scope.entry(name.to_string()).or_insert(entry);
@@ -221,8 +221,7 @@ impl Walk<'_> {
                 if !self.done.insert(nested.leaf.0) {
                     return;
                 }
-                let (leaf, tokens) = (nested.leaf.0, &nested.tokens.0);
-                let names: Vec<Ident> = nested.vars.iter().map(|v| ident(&v.name)).collect();
+                let (leaf, (tokens, names)) = (nested.leaf.0, super::context::distinct(nested));
                 self.matches.push(quote!(#leaf => {
                     let __typed = __core::code::pin(|| #witness, Some(__value))?;
                     #[allow(unreachable_patterns)]

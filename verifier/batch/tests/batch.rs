@@ -13,7 +13,12 @@ fn compiled_programs_do_as_the_interpreter_says() {
             let maker = |p: &Program| -> Box<dyn anabranch_verifier::engine::Engine> {
                 Box::new(Compiled::new(p.protocol.clone(), descriptor(), &p.setup))
             };
-            let ran = run(&program, Inputs::Drawn(Dice::new(seed * 100 + round), 25), Some(&maker), &mut |_, _, _| {});
+            let ran = run(
+                &program,
+                Inputs::Drawn(Dice::new(seed * 100 + round), 25),
+                Some(&maker),
+                &mut |_, _, _| {},
+            );
             ticks += ran.ticks;
             if let Some(difference) = ran.difference {
                 failures.push(format!("seed {seed}, round {round}: {difference}"));
@@ -23,5 +28,11 @@ fn compiled_programs_do_as_the_interpreter_says() {
     }
     println!("{} programs, {ticks} ticks", anabranch_batch::PROGRAMS.len());
     assert!(ticks > 0, "nothing ran");
-    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), anabranch_batch::PROGRAMS.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {}:\n{}",
+        failures.len(),
+        anabranch_batch::PROGRAMS.len(),
+        failures.join("\n")
+    );
 }
