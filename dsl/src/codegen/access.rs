@@ -367,7 +367,7 @@ impl Cx<'_> {
                         let local = slot(*s);
                         quote!(&& *#name == *#local)
                     });
-                    quote!(if let #tokens = #value { if true #(#same)* { #(#binds)* #inner } })
+                    quote!(if let #tokens = #value { #(#binds)* if true #(#same)* { #inner } })
                 }
             }
         })

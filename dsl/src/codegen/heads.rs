@@ -25,11 +25,19 @@ pub enum Mode {
 
 impl Cx<'_> {
     /// A head as statements.
-    pub fn emit(&self, vars: &[Variable], tail: &Tail, mode: Mode) -> TokenStream {
+    ///
+    /// `distinct`: no two bindings give equal heads.
+    pub fn emit(&self, vars: &[Variable], tail: &Tail, mode: Mode, distinct: bool) -> TokenStream {
         let rule = tail.rule.map_or(u32::MAX, |r| r.0);
         match &tail.emit {
             Emit::Row { rel, args } => {
                 let row = self.row(vars, *rel, args);
+                if let (Shape::Event { set: true }, Mode::Step, true) =
+                    (&self.store(*rel).shape, mode, distinct)
+                {
+                    let events = event_field(*rel);
+                    return quote!(self.#events.insert_distinct(#rule, #row););
+                }
                 self.emit_row(*rel, row, rule, mode)
             }
             Emit::Contribute { rel, group, args, binding } => {
@@ -49,7 +57,7 @@ impl Cx<'_> {
                 let list = format_ident!("__d{}_{}", rel.0, index.0);
                 quote!(self.#list.push(#key);)
             }
-            Emit::Send { rel, args, to } => self.send(vars, *rel, args, to),
+            Emit::Send { rel, args, to } => self.send(vars, *rel, args, to, rule, distinct),
             Emit::Reply { rel, req, args } => {
                 let ir::RelationKind::Request(request) = &self.protocol.relation(*rel).kind else {
                     unreachable!("only requests are answered")
@@ -63,7 +71,7 @@ impl Cx<'_> {
                     let i = syn::Index::from(i);
                     quote!(__core::data::Data::encode(&__a.#i, __b);)
                 });
-                let once = self.answer_once(*rel, quote!((__req, 0u8, __core::data::Data::to_value(&__a))));
+                let once = self.answer_once(*rel, "replied", &tuple(types.clone()));
                 let row = tuple(values);
                 let row_ty = tuple(types);
                 quote! {{
@@ -80,7 +88,7 @@ impl Cx<'_> {
                 let tag = super::descriptor::request_tag(self.protocol, *rel);
                 let req = self.value_as(vars, req, &quote!(__core::id::Req));
                 let error = self.value_as(vars, error, &ty);
-                let once = self.answer_once(*rel, quote!((__req, 1u8, __core::data::Data::to_value(&__a))));
+                let once = self.answer_once(*rel, "refused", &ty);
                 quote! {{
                     let __req: __core::id::Req = #req;
                     let __a: #ty = #error;
@@ -93,7 +101,7 @@ impl Cx<'_> {
                 let tag = super::descriptor::request_tag(self.protocol, *rel);
                 let req = self.value_as(vars, req, &quote!(__core::id::Req));
                 let to = self.value_as(vars, to, &quote!(#ty));
-                let once = self.answer_once(*rel, quote!((__req, 2u8, __core::data::Data::to_value(&__a))));
+                let once = self.answer_once(*rel, "redirected", &quote!(#ty));
                 quote! {{
                     let __req: __core::id::Req = #req;
                     let __a: #ty = #to;
@@ -104,16 +112,13 @@ impl Cx<'_> {
     }
 
     /// A condition that is true once per different answer, if equal ones may come about.
-    fn answer_once(&self, rel: ir::RelId, row: TokenStream) -> TokenStream {
+    fn answer_once(&self, rel: ir::RelId, kind: &str, ty: &TokenStream) -> TokenStream {
         match self.plan.answers.get(&rel) {
             None | Some(Dedup::Never) => quote!(true),
             Some(_) => {
-                let seen = format_ident!("__answered{}", rel.0);
-                self.add_field(
-                    &seen,
-                    quote!(__core::store::EventSet<(__core::id::Req, u8, __core::value::Value)>),
-                );
-                quote!(self.#seen.insert(#row))
+                let seen = format_ident!("__{kind}{}", rel.0);
+                self.add_field(&seen, quote!(__core::store::EventSet<(__core::id::Req, #ty)>));
+                quote!(self.#seen.insert((__req, ::core::clone::Clone::clone(&__a))))
             }
         }
     }
@@ -148,7 +153,9 @@ impl Cx<'_> {
                     let queue = field("q", rel);
                     quote!(self.#queue.push(#row);)
                 }
-                Accumulator::None | Accumulator::Groups => unreachable!("rows are not emitted into groups"),
+                Accumulator::None | Accumulator::Groups | Accumulator::Sizes => {
+                    unreachable!("rows are not emitted into groups")
+                }
             },
             _ => {
                 let buffer = field("b", rel);
@@ -196,7 +203,15 @@ impl Cx<'_> {
         quote!({ #(#values)* #open #(#adds)* let _ = __acc; })
     }
 
-    fn send(&self, vars: &[Variable], rel: ir::RelId, args: &[PExpr], to: &PExpr) -> TokenStream {
+    fn send(
+        &self,
+        vars: &[Variable],
+        rel: ir::RelId,
+        args: &[PExpr],
+        to: &PExpr,
+        rule: u32,
+        distinct: bool,
+    ) -> TokenStream {
         let message = self.protocol.relation(rel);
         let role = message.role.expect("messages reach a role");
         let (route, address) = (
@@ -205,27 +220,20 @@ impl Cx<'_> {
         );
         let tag = super::descriptor::message_tag(self.protocol, rel);
         let to = self.value_as(vars, to, &quote!(#address));
-        let (before, encode) = self.encode_args(vars, rel, args);
-        if self.plan.sends.get(&rel).is_some_and(|d| *d != Dedup::Never) {
-            let seen = format_ident!("__sent{}", rel.0);
-            let types: Vec<_> = message.columns.iter().map(|c| c.ty.0.clone()).collect();
-            self.add_field(&seen, quote!(__core::store::EventSet<(#address, (#(#types,)*))>));
-            let row = tuple(args.iter().zip(&types).map(|(a, ty)| self.value_as(vars, a, ty)));
-            let fields = (0..args.len()).map(|i| {
-                let i = syn::Index::from(i);
-                quote!(__core::data::Data::encode(&__row.#i, __b);)
-            });
+        if self.compared(rel) {
+            let (seen, row, row_ty, encode) = self.sent_row(vars, rel, args);
             return quote! {{
                 let __to: #address = #to;
-                let __row: (#(#types,)*) = #row;
-                if self.#seen.insert((__to, ::core::clone::Clone::clone(&__row))) {
+                let __row: #row_ty = #row;
+                if self.#seen.first(#rule, #distinct, __to.index, ::core::clone::Clone::clone(&__row)) {
                     __core::code::send(__out, self.#route, __to.index, |__b| {
                         __core::wire::put_varint(#tag as u64, __b);
-                        #(#fields)*
+                        #encode
                     });
                 }
             }};
         }
+        let (before, encode) = self.encode_args(vars, rel, args);
         quote! {{
             let __to: #address = #to;
             #before
@@ -236,11 +244,60 @@ impl Cx<'_> {
         }}
     }
 
+    /// Whether equal messages of a kind may be sent within a tick.
+    fn compared(&self, rel: ir::RelId) -> bool {
+        self.plan.sends.get(&rel).is_some_and(|d| *d != Dedup::Never)
+    }
+    /// Where sent messages are noted, the row, its type, and its encoding from `__row`.
+    fn sent_row(
+        &self,
+        vars: &[Variable],
+        rel: ir::RelId,
+        args: &[PExpr],
+    ) -> (proc_macro2::Ident, TokenStream, TokenStream, TokenStream) {
+        let message = self.protocol.relation(rel);
+        let seen = format_ident!("__sent{}", rel.0);
+        let types: Vec<_> = message.columns.iter().map(|c| c.ty.0.clone()).collect();
+        let row_ty = tuple(types.clone());
+        self.add_field(&seen, quote!(__core::code::Sent<#row_ty>));
+        let row = tuple(args.iter().zip(&types).map(|(a, ty)| self.value_as(vars, a, ty)));
+        let fields = (0..args.len()).map(syn::Index::from);
+        let encode = quote!(#(__core::data::Data::encode(&__row.#fields, __b);)*);
+        (seen, row, row_ty, encode)
+    }
+
     /// One message to all instances of its role.
-    pub fn send_all(&self, vars: &[Variable], rel: ir::RelId, args: &[PExpr]) -> TokenStream {
+    pub fn send_all(
+        &self,
+        vars: &[Variable],
+        rel: ir::RelId,
+        args: &[PExpr],
+        rule: u32,
+        distinct: bool,
+    ) -> TokenStream {
         let role = self.protocol.relation(rel).role.expect("messages reach a role");
         let route = format_ident!("__route_{}", role.index());
         let tag = super::descriptor::message_tag(self.protocol, rel);
+        if self.compared(rel) {
+            let (seen, row, row_ty, encode) = self.sent_row(vars, rel, args);
+            return quote! {{
+                let __row: #row_ty = #row;
+                let __n = self.#route.instances();
+                let __encode = |__b: &mut ::std::vec::Vec<u8>| {
+                    __core::wire::put_varint(#tag as u64, __b);
+                    #encode
+                };
+                if self.#seen.first_to_all(#rule, #distinct, __n, &__row) {
+                    __core::code::broadcast(__out, self.#route, __encode);
+                } else {
+                    for __to in 0..__n {
+                        if self.#seen.first(#rule, #distinct, __to, ::core::clone::Clone::clone(&__row)) {
+                            __core::code::send(__out, self.#route, __to, __encode);
+                        }
+                    }
+                }
+            }};
+        }
         let (before, encode) = self.encode_args(vars, rel, args);
         quote! {{
             #before

@@ -26,7 +26,7 @@ mod storage;
 
 use crate::diag::Diagnostic;
 use crate::ir::Protocol;
-use crate::plan::{Hole, Op, PExpr, Pipeline, RelIx, RolePlan};
+use crate::plan::{Hole, Op, PExpr, Pipeline, RelIx, RolePlan, Source, Start, Step};
 pub use entry::{generate, protocol, protocol_with};
 
 use context::{Cx, ident};
@@ -125,6 +125,31 @@ pub fn stub(name: &str, roles: &[String], options: &Options) -> TokenStream {
             }
         }
     }
+}
+
+/// Whether any pipeline reads a relation's rows other than as changes or news.
+fn probed(plan: &RolePlan, ix: RelIx) -> bool {
+    let of = |p: &Pipeline| {
+        let scans = matches!(&p.start, Start::Rows { rel, source: Source::All, .. } if *rel == ix);
+        scans || accesses(p).any(|r| r == ix)
+    };
+    let spec = |r: &crate::plan::Relation| match &r.class {
+        crate::plan::Class::Event { aggregate: Some(spec) } => {
+            spec.head.iter().any(|e| format!("{e:?}").contains(&format!("{ix:?}")))
+        }
+        _ => false,
+    };
+    plan.relations.iter().any(|r| r.deltas.iter().any(of) || spec(r))
+        || plan.init.iter().any(of)
+        || plan.recursive.iter().any(|u| u.members.contains(&ix) || u.seeds.iter().chain(&u.steps).any(of))
+        || plan.standing.iter().any(|s| s.view == ix)
+        || plan.steps.iter().any(|s| match s {
+            Step::Run(pipelines) => pipelines.iter().any(of),
+            Step::Fixpoint(f) => {
+                f.members.contains(&ix) || f.seeds.iter().chain(f.deltas.iter().map(|d| &d.pipeline)).any(of)
+            }
+            _ => false,
+        })
 }
 
 /// The relations that a pipeline probes, look-ups included.

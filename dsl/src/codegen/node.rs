@@ -78,6 +78,7 @@ impl Cx<'_> {
                 __keep_log: bool,
                 __begun: bool,
                 __deferred: bool,
+                __phase_a: bool,
                 __input: usize,
                 __trace: bool,
                 __facts: ::std::collections::BTreeMap<&'static str, ::std::vec::Vec<__core::value::Value>>,
@@ -100,6 +101,7 @@ impl Cx<'_> {
                         __keep_log: true,
                         __begun: false,
                         __deferred: false,
+                        __phase_a: false,
                         __input: 0,
                         __trace: false,
                         __facts: ::core::default::Default::default(),
@@ -126,13 +128,13 @@ impl Cx<'_> {
                 ) -> ::core::result::Result<(), __core::node::Broken> {
                     if !self.__begun { __core::node::Node::begin(self); }
                     self.__clear();
-                    self.__open();
+                    self.__open(__args);
                     self.__input = 0;
                     #(#calls)*
                     #keys
                     if self.__trace { self.__collect(); }
                     self.__after(__args)?;
-                    self.__end(__args);
+                    self.__end();
                     self.__answers.finish(__out);
                     #tell
                     if !self.__log.is_empty() {
@@ -279,6 +281,10 @@ impl Cx<'_> {
                         Accumulator::Candidates => {
                             out.push((field("cand", rel), quote!(::std::vec::Vec<#row>)))
                         }
+                        Accumulator::Sizes => {
+                            let (group, _) = self.aggregate_types(rel);
+                            out.push((field("gs", rel), quote!(::std::vec::Vec<(#group, u64, u64)>)));
+                        }
                         Accumulator::Recomputed => out.push((field("q", rel), quote!(::std::vec::Vec<#row>))),
                         Accumulator::Groups | Accumulator::GroupsCounted => {
                             let (group, accumulators) = self.aggregate_types(rel);
@@ -293,9 +299,7 @@ impl Cx<'_> {
                             }
                         }
                     }
-                    for (on, kind) in
-                        [(relation.track.new, "n"), (relation.track.old, "o"), (relation.track.timer, "k")]
-                    {
+                    for (on, kind) in [(relation.track.new, "n"), (relation.track.old, "o")] {
                         if on {
                             out.push((field(kind, rel), quote!(__core::store::Net<#row>)));
                         }
@@ -524,7 +528,17 @@ impl Cx<'_> {
                 out.extend(quote!(for (__row, _) in self.#next.drain(..) { self.#list.#put(__row); }));
             }
         }
-        quote!(#[inline] fn __open(&mut self) { #out })
+        for (rel, _, timer, _) in self.timer_rels() {
+            let queue = field("timer", rel);
+            let (Schedule::After { delay, jitter } | Schedule::Every { from: delay, jitter, .. }) =
+                &timer.schedule;
+            let delay = self.delay(delay);
+            let jitter = jitter.as_ref().map_or_else(|| quote!(0), |j| self.delay(j));
+            out.extend(quote!(self.#queue.open(__core::store::timer::Tick {
+                now: __args.now_ms, delay: #delay, jitter: #jitter, seed: __args.seed,
+            });));
+        }
+        quote!(#[inline] fn __open(&mut self, __args: &__core::node::TickArgs) { let _ = __args; #out })
     }
 
     /// `__after`: phases A and B.
@@ -551,7 +565,6 @@ impl Cx<'_> {
             let scheduled = self.scheduled(rel);
             let deleted = self.deleted(rel);
             let lattice = relation.columns.iter().any(|c| c.lattice.is_some());
-            let row = format_ident!("__row");
             if scheduled {
                 pending.extend(quote!(|| !self.#next.is_empty()));
                 if let (Some(n), false, Kind::Map | Kind::One) = (relation.key, lattice, indexes[0].kind) {
@@ -590,6 +603,30 @@ impl Cx<'_> {
                 let list = format_ident!("__d{}_{index}", rel.0);
                 pending.extend(quote!(|| !self.#list.is_empty()));
                 let columns = &relation.indexes[*index as usize].columns;
+                if !scheduled && columns.len() == relation.columns.len() && relation.key.is_none() {
+                    // Whole rows: nothing to look for.
+                    let del = format_ident!("__del{}", rel.0);
+                    remove.extend(quote! {
+                        if !self.#list.is_empty() {
+                            let mut __rows = ::core::mem::take(&mut self.#list);
+                            for __row in __rows.drain(..) {
+                                if self.#del(&__row) { __changed = true; }
+                            }
+                            self.#list = __rows;
+                        }
+                    });
+                    continue;
+                }
+                if let (false, Some(groups)) = (scheduled, self.delete_groups(rel, columns)) {
+                    remove.extend(quote! {
+                        if !self.#list.is_empty() {
+                            let mut __keys = ::core::mem::take(&mut self.#list);
+                            for __key in __keys.drain(..) { #groups }
+                            self.#list = __keys;
+                        }
+                    });
+                    continue;
+                }
                 let known: Vec<_> = columns
                     .iter()
                     .enumerate()
@@ -624,12 +661,12 @@ impl Cx<'_> {
                 });
             }
             if scheduled || !deleted.is_empty() {
-                let (del, holds) = (format_ident!("__del{}", rel.0), self.holds(rel, &row));
+                let del = format_ident!("__del{}", rel.0);
                 remove.extend(quote! {
                     if !self.#gone.is_empty() {
                         let mut __rows = ::core::mem::take(&mut self.#gone);
                         for __row in __rows.drain(..) {
-                            if #holds { self.#del(&__row); __changed = true; }
+                            if self.#del(&__row) { __changed = true; }
                         }
                         self.#gone = __rows;
                     }
@@ -653,10 +690,11 @@ impl Cx<'_> {
                 #(self.#news.clear();)*
                 let mut __changed = false;
                 if #pending {
+                    self.__phase_a = true;
                     #collect
                     #remove
                     if __changed { #release }
-                    #(self.#news.forget_disappeared();)*
+                    self.__phase_a = false;
                     #insert
                     if __changed { #release }
                 }
@@ -694,57 +732,20 @@ impl Cx<'_> {
 
     /// `__end`: timers.
     fn timers_end(&self) -> TokenStream {
-        let timers = self.timer_rels().into_iter().map(|(rel, rows, timer, tag)| {
-            let (queue, net) = (field("timer", rel), field("k", rows));
-            let (first, most, jitter) = match &timer.schedule {
-                Schedule::After { delay, jitter } => (self.delay(delay), None, jitter),
-                Schedule::Every { from, to, jitter } => {
-                    let from = self.delay(from);
-                    let to = to.as_ref().map_or_else(|| from.clone(), |to| self.delay(to));
-                    (from, Some(to), jitter)
+        let timers = self.timer_rels().into_iter().map(|(rel, _, timer, _)| {
+            let queue = field("timer", rel);
+            let most = match most_of(&timer.schedule) {
+                Some(most) => {
+                    let most = self.delay(most);
+                    quote!(Some(#most))
                 }
+                None => quote!(None),
             };
-            let jitter = match jitter {
-                Some(j) => {
-                    let j = self.delay(j);
-                    quote!(__core::code::jitter(__args.seed, #tag, #j, __r))
-                }
-                None => quote!(0),
-            };
-            let again = match most {
-                Some(_) => quote!(|__r, __waited| {
-                    let _ = __r;
-                    Some((__waited.saturating_mul(2).min(__most), #jitter))
-                }),
-                None => quote!(|_, _| None),
-            };
-            let most = most_of(&timer.schedule).map(|d| {
-                let d = self.delay(d);
-                quote!(let __most: u64 = #d;)
-            });
-            quote! {
-                if !self.#net.is_empty() {
-                    let __delay: u64 = #first;
-                    for __at in 0..self.#net.entries() {
-                        let (__r, __sign) = self.#net.entry(__at);
-                        match __sign {
-                            1 => {
-                                let __jitter: u64 = #jitter;
-                                self.#queue.start(::core::clone::Clone::clone(__r), __args.now_ms, __delay, __jitter);
-                            }
-                            -1 => self.#queue.stop(__r),
-                            _ => {}
-                        }
-                    }
-                    self.#net.clear();
-                }
-                #most
-                self.#queue.rest(__args.now_ms, #again);
-            }
+            quote!(self.#queue.rest(#most);)
         });
         quote! {
-            fn __end(&mut self, __args: &__core::node::TickArgs) {
-                let _ = __args;
+            #[inline]
+            fn __end(&mut self) {
                 #(#timers)*
             }
         }

@@ -22,7 +22,8 @@ impl Cx<'_> {
             if let Some(broadcast) = self.broadcast(p, tail, &columns, mode) {
                 return broadcast;
             }
-            let emit = self.emit(&p.vars, tail, mode);
+            let distinct = tail.distinct && self.starts_distinct(p);
+            let emit = self.emit(&p.vars, tail, mode, distinct);
             let body = self.ops(&p.vars, &tail.ops, &columns, emit);
             quote!({ #body })
         });
@@ -72,6 +73,46 @@ impl Cx<'_> {
         }
     }
 
+    /// Whether the rows that a pipeline starts from are different ones.
+    fn starts_distinct(&self, p: &Pipeline) -> bool {
+        match &p.start {
+            Start::Unit => true,
+            Start::Rows { source: Source::New, .. } => true,
+            Start::Rows { rel, source: Source::All, .. } => self.rows_distinct(*rel, 8),
+            Start::Rows { source: Source::Change, .. } => false,
+        }
+    }
+    /// Whether a relation's list holds no row twice. (The plan may leave repetitions that nobody notices.)
+    fn rows_distinct(&self, rel: RelIx, depth: usize) -> bool {
+        use crate::plan::InputKind as I;
+        match (&self.store(rel).shape, &self.rel(rel).class) {
+            (Shape::Event { set: true }, _) => true,
+            (_, Class::Input(I::Start | I::Request | I::Timer { .. })) => true,
+            (_, Class::Event { aggregate: None }) if depth > 0 => {
+                let mut writers = 0;
+                let distinct = self.pipelines().into_iter().all(|q| {
+                    q.tails.iter().all(|t| match &t.emit {
+                        Emit::Next { rel: r, .. } => *r != rel,
+                        Emit::Row { rel: r, .. } if *r == rel => {
+                            writers += 1;
+                            t.distinct
+                                && match &q.start {
+                                    Start::Rows { rel, source: Source::All, .. } => {
+                                        self.rows_distinct(*rel, depth - 1)
+                                    }
+                                    Start::Rows { source: Source::New, .. } => true,
+                                    _ => false,
+                                }
+                        }
+                        _ => true,
+                    })
+                });
+                distinct && writers == 1
+            }
+            _ => false,
+        }
+    }
+
     /// Operations around something.
     fn ops(&self, vars: &[Variable], ops: &[Op], start: &[TokenStream], inner: TokenStream) -> TokenStream {
         ops.iter().rev().fold(inner, |inner, op| match op {
@@ -110,9 +151,7 @@ impl Cx<'_> {
         mode: Mode,
     ) -> Option<TokenStream> {
         let Emit::Send { rel, args, to: PExpr::Var(to) } = &tail.emit else { return None };
-        if self.plan.sends.get(rel).is_some_and(|d| *d != crate::plan::Dedup::Never)
-            || !matches!(mode, Mode::Step | Mode::Fix)
-        {
+        if !matches!(mode, Mode::Step | Mode::Fix) {
             return None;
         }
         let (last, before) = tail.ops.split_last()?;
@@ -125,7 +164,9 @@ impl Cx<'_> {
         if args.iter().any(|a| slots(a).contains(to)) {
             return None;
         }
-        let send = self.send_all(&p.vars, *rel, args);
+        let distinct = mode == Mode::Step && tail.distinct && self.starts_distinct(p);
+        let rule = tail.rule.map_or(u32::MAX, |r| r.0);
+        let send = self.send_all(&p.vars, *rel, args, rule, distinct);
         let body = self.ops(&p.vars, before, start, send);
         Some(quote!({ #body }))
     }

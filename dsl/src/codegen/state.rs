@@ -4,7 +4,7 @@ use super::context::Cx;
 use super::heads::Mode;
 use super::storage::{Accumulator, Kind, Physical, Shape, field, tuple};
 use crate::ir::{self, Lattice};
-use crate::plan::{AggregateSpec, Class, Pipeline, RelIx, Unit};
+use crate::plan::{AggregateSpec, Class, InputKind, Pipeline, RelIx, Unit, ViewStorage};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
@@ -55,7 +55,14 @@ impl Cx<'_> {
     pub fn deltas(&self, rel: RelIx) -> Option<TokenStream> {
         let relation = self.rel(rel);
         let name = format_ident!("__deltas{}", rel.0);
-        let live: Vec<&Pipeline> = relation.deltas.iter().collect();
+        // Views that are sizes of groups follow from the storage itself.
+        let to_sizes = |p: &Pipeline| {
+            p.tails.iter().all(|t| match &t.emit {
+                crate::plan::Emit::Contribute { rel, .. } => self.accumulator(*rel) == Accumulator::Sizes,
+                _ => false,
+            })
+        };
+        let live: Vec<&Pipeline> = relation.deltas.iter().filter(|p| !to_sizes(p)).collect();
         if live.is_empty() {
             return None;
         }
@@ -81,8 +88,53 @@ impl Cx<'_> {
         })
     }
 
-    /// `__add_r` and `__del_r`: a visible change of a state relation, to be applied. For tables the rows are
-    /// known to be absent or present.
+    /// The view that is the sizes of this table's first index's groups.
+    fn sizes_of(&self, rel: RelIx) -> Option<RelIx> {
+        self.all().find(|&v| match &self.rel(v).class {
+            Class::View { storage: ViewStorage::GroupSize { rel: of, .. }, .. } => {
+                *of == rel && self.accumulator(v) == Accumulator::Sizes
+            }
+            _ => false,
+        })
+    }
+    /// Puts a row into the first index, as a condition: whether it was not there.
+    fn first_put(&self, rel: RelIx, row: &Ident) -> TokenStream {
+        let Shape::State { indexes, .. } = &self.store(rel).shape else { return quote!(true) };
+        let Some(p) = indexes.first() else { return quote!(true) };
+        let (storage, key, rest) = (&p.field, self.part(row, &p.prefix), self.part(row, &p.rest));
+        match (p.kind, self.sizes_of(rel)) {
+            (Kind::Set, _) => quote!(self.#storage.insert(#key, ()).is_none()),
+            (Kind::Map | Kind::One, _) => quote!(self.#storage.insert(#key, #rest).is_none()),
+            (_, Some(view)) => {
+                let list = field("gs", view);
+                quote!(match self.#storage.insert_sized(#key, #rest) {
+                    Some(__n) => { self.#list.push((#key, __n as u64 - 1, __n as u64)); true }
+                    None => false,
+                })
+            }
+            _ => quote!(self.#storage.insert(#key, #rest)),
+        }
+    }
+    /// Takes a row out of the first index, as a condition: whether it was there.
+    fn first_take(&self, rel: RelIx, row: &Ident) -> TokenStream {
+        let Shape::State { indexes, .. } = &self.store(rel).shape else { return quote!(true) };
+        let Some(p) = indexes.first() else { return quote!(true) };
+        let (storage, key, rest) = (&p.field, self.part(row, &p.prefix), self.part(row, &p.rest));
+        match (p.kind, self.sizes_of(rel)) {
+            (Kind::Set | Kind::Map | Kind::One, _) => quote!(self.#storage.remove(&#key).is_some()),
+            (_, Some(view)) => {
+                let list = field("gs", view);
+                quote!(match self.#storage.remove_sized(&#key, &#rest) {
+                    Some(__n) => { self.#list.push((#key, __n as u64 + 1, __n as u64)); true }
+                    None => false,
+                })
+            }
+            _ => quote!(self.#storage.remove(&#key, &#rest)),
+        }
+    }
+
+    /// What happens when a visible row of a state relation appears or disappears:
+    /// `__stored_r` and `__dropped_r` do everything but the first index; `__add_r` and `__del_r` all of it.
     pub fn changes(&self, rel: RelIx) -> TokenStream {
         let Shape::State { indexes, .. } = &self.store(rel).shape else { return quote!() };
         let relation = self.rel(rel);
@@ -95,25 +147,32 @@ impl Cx<'_> {
         );
         let deltas = self.deltas(rel);
         let has = deltas.is_some();
-        let puts: Vec<_> = indexes.iter().map(|p| self.put_into(p, &row)).collect();
-        let takes: Vec<_> = indexes.iter().map(|p| self.take_from(p, &row)).collect();
+        let others = indexes.get(1..).unwrap_or_default();
+        let puts: Vec<_> = others.iter().map(|p| self.put_into(p, &row)).collect();
+        let takes: Vec<_> = others.iter().map(|p| self.take_from(p, &row)).collect();
         let up = if has { quote!(self.#run(__r, 1);) } else { quote!() };
         let down = if has { quote!(self.#run(__r, -1);) } else { quote!() };
         let mut more_up = quote!();
         let mut more_down = quote!();
-        let mut note = |kind: &str| {
-            let net = field(kind, rel);
-            more_up.extend(quote!(self.#net.plus(__r);));
-            more_down.extend(quote!(self.#net.minus(__r);));
-        };
         if relation.track.new {
-            note("n");
+            let net = field("n", rel);
+            more_up.extend(quote!(self.#net.plus(__r);));
+            // What phase A takes away is not carried: it was never there.
+            more_down.extend(quote!(if !self.__phase_a { self.#net.minus(__r); }));
         }
         if relation.track.old {
-            note("o");
+            let net = field("o", rel);
+            more_up.extend(quote!(self.#net.plus(__r);));
+            more_down.extend(quote!(self.#net.minus(__r);));
         }
-        if relation.track.timer {
-            note("k");
+        for timer in self.all() {
+            if let Class::Input(InputKind::Timer { rows }) = &self.rel(timer).class
+                && *rows == rel
+            {
+                let queue = field("timer", timer);
+                more_up.extend(quote!(self.#queue.plus(__r);));
+                more_down.extend(quote!(self.#queue.minus(__r);));
+            }
         }
         for unit in &relation.dirties {
             let dirty = format_ident!("__dirty{unit}");
@@ -158,19 +217,50 @@ impl Cx<'_> {
             more_down.extend(quote!(self.#counts.update_or_remove(&#part, |__n| { *__n -= 1; *__n > 0 });));
         }
         let inline = if has { quote!() } else { quote!(#[inline]) };
+        let (stored, dropped) = (format_ident!("__stored{}", rel.0), format_ident!("__dropped{}", rel.0));
+        let (first_put, first_take) = (self.first_put(rel, &row), self.first_take(rel, &row));
+        let delete = if self.store(rel).self_probed {
+            // The row must be seen by its own deltas.
+            let holds = self.holds(rel, &row);
+            quote! {
+                if !(#holds) { return false; }
+                #down
+                let __there = #first_take;
+                debug_assert!(__there);
+                #(#takes;)*
+                #more_down
+                true
+            }
+        } else {
+            quote! {
+                if !(#first_take) { return false; }
+                self.#dropped(__r);
+                true
+            }
+        };
         quote! {
             #deltas
             #inline
-            fn #add(&mut self, __r: &#row_ty) {
+            fn #stored(&mut self, __r: &#row_ty) {
                 #(#puts;)*
                 #up
                 #more_up
             }
             #inline
-            fn #del(&mut self, __r: &#row_ty) {
-                #down
+            fn #dropped(&mut self, __r: &#row_ty) {
                 #(#takes;)*
+                #down
                 #more_down
+            }
+            #[inline]
+            fn #add(&mut self, __r: &#row_ty) {
+                let __new = #first_put;
+                let _ = __new;
+                self.#stored(__r);
+            }
+            #[inline]
+            fn #del(&mut self, __r: &#row_ty) -> bool {
+                #delete
             }
         }
     }
@@ -231,33 +321,35 @@ impl Cx<'_> {
             format_ident!("__del{}", rel.0),
         );
         let first = &indexes[0];
+        let stored = format_ident!("__stored{}", rel.0);
         let (storage, key) = (&first.field, self.part(&row, &first.prefix));
+        let first_put = self.first_put(rel, &row);
         let body = match (relation.key, first.kind) {
-            (None, Kind::Set) => quote!(if self.#storage.contains(&#key) { return Ok(false); }),
-            (None, _) => {
-                let rest = self.part(&row, &first.rest);
-                quote!(if self.#storage.contains(&#key, &#rest) { return Ok(false); })
-            }
-            (Some(_), Kind::Set) => quote!(if self.#storage.contains(&#key) { return Ok(false); }),
+            (None, _) | (Some(_), Kind::Set) => quote! {
+                if !(#first_put) { return Ok(false); }
+                self.#stored(&__row);
+                Ok(true)
+            },
             (Some(n), _) => {
                 let columns = &relation.columns[n..];
+                let rest = self.part(&row, &first.rest);
                 let same = (0..columns.len()).map(|i| {
                     let (a, b) = (syn::Index::from(i), syn::Index::from(n + i));
                     quote!(__old.#a == __row.#b)
                 });
                 let same = quote!(true #(&& #same)*);
-                let old_row = tuple(
-                    (0..n)
-                        .map(|i| {
-                            let i = syn::Index::from(i);
-                            quote!(::core::clone::Clone::clone(&__row.#i))
-                        })
-                        .chain((0..columns.len()).map(|i| {
-                            let i = syn::Index::from(i);
-                            quote!(::core::clone::Clone::clone(&__old.#i))
-                        })),
-                );
                 if columns.iter().any(|c| c.lattice.is_some()) {
+                    let old_row = tuple(
+                        (0..n)
+                            .map(|i| {
+                                let i = syn::Index::from(i);
+                                quote!(::core::clone::Clone::clone(&__row.#i))
+                            })
+                            .chain((0..columns.len()).map(|i| {
+                                let i = syn::Index::from(i);
+                                quote!(::core::clone::Clone::clone(&__old.#i))
+                            })),
+                    );
                     let merges = columns.iter().enumerate().map(|(i, c)| {
                         let (a, b) = (syn::Index::from(i), syn::Index::from(n + i));
                         match c.lattice {
@@ -274,14 +366,18 @@ impl Cx<'_> {
                             let __old: #row_ty = #old_row;
                             self.#del(&__old);
                         }
+                        self.#add(&__row);
+                        Ok(true)
                     }
                 } else {
                     let (name, rules) = (self.name(rel), self.writers(rel));
                     quote! {
-                        if let Some(__old) = self.#storage.get(&#key) {
+                        if let Some(__old) = self.#storage.try_insert(#key, #rest) {
                             if #same { return Ok(false); }
                             return Err(__core::code::conflict_at(#name, &#key, __rules(__rule), #rules));
                         }
+                        self.#stored(&__row);
+                        Ok(true)
                     }
                 }
             }
@@ -293,10 +389,66 @@ impl Cx<'_> {
             fn #put(&mut self, #mutable __row: #row_ty, __rule: u32) -> ::core::result::Result<bool, __core::node::Broken> {
                 let _ = __rule;
                 #body
-                self.#add(&__row);
-                Ok(true)
             }
         }
+    }
+
+    /// Deletes all rows under the keys of a list, where the first index is that of the keys: each group, or row, is
+    /// taken out as a whole. `None` if it is not.
+    pub fn delete_groups(&self, rel: RelIx, columns: &[usize]) -> Option<TokenStream> {
+        let Shape::State { indexes, .. } = &self.store(rel).shape else { return None };
+        let first = indexes.first().filter(|p| p.prefix == columns && !self.store(rel).self_probed)?;
+        let (storage, dropped) = (&first.field, format_ident!("__dropped{}", rel.0));
+        let row_ty = self.row_ty(rel);
+        let row = |rest: &dyn Fn(usize) -> TokenStream| {
+            tuple((0..self.rel(rel).columns.len()).map(|c| match columns.iter().position(|&x| x == c) {
+                Some(i) => {
+                    let i = syn::Index::from(i);
+                    quote!(::core::clone::Clone::clone(&__key.#i))
+                }
+                None => rest(first.rest.iter().position(|&x| x == c).expect("every column")),
+            }))
+        };
+        let clone = |i: usize| {
+            let i = syn::Index::from(i);
+            quote!(::core::clone::Clone::clone(&__s.#i))
+        };
+        Some(match first.kind {
+            Kind::Set | Kind::Map | Kind::One => {
+                let row = row(&clone);
+                quote! {
+                    if let Some(__s) = self.#storage.remove(&__key) {
+                        let _ = &__s;
+                        let __row: #row_ty = #row;
+                        self.#dropped(&__row);
+                        __changed = true;
+                    }
+                }
+            }
+            kind => {
+                let row = if kind == Kind::Ranges { row(&|_| quote!(__s)) } else { row(&clone) };
+                let sizes = self.sizes_of(rel).map(|view| {
+                    let list = field("gs", view);
+                    quote!(self.#list.push((::core::clone::Clone::clone(&__key), __n, 0));)
+                });
+                let count = match (kind, sizes.is_some()) {
+                    (_, false) => quote!(),
+                    _ => quote!(let __n = self.#storage.count(&__key) as u64;),
+                };
+                quote! {
+                    #count
+                    let __group = self.#storage.remove_group(&__key);
+                    if !__group.is_empty() {
+                        __changed = true;
+                        #sizes
+                        for __s in __group.iter() {
+                            let __row: #row_ty = #row;
+                            self.#dropped(&__row);
+                        }
+                    }
+                }
+            }
+        })
     }
 
     /// Whether a table holds a row, as a condition over `__row`.
@@ -350,6 +502,35 @@ impl Cx<'_> {
                             self.#counts.recycle(__lost, __gained);
                         }
                     },
+                    Accumulator::Sizes => {
+                        let list = field("gs", rel);
+                        let spec = self.aggregate(rel);
+                        let results = tuple(spec.functions.iter().map(|_| quote!(__size)));
+                        let row = self.group_row(rel, spec, "__results");
+                        let row_ty = self.row_ty(rel);
+                        // Change by change: each retracts the row before.
+                        quote! {
+                            if !self.#list.is_empty() {
+                                let mut __changes = ::core::mem::take(&mut self.#list);
+                                for (__group, __from, __to) in __changes.drain(..) {
+                                    let __group = &__group;
+                                    if __from > 0 {
+                                        let __size = __from;
+                                        let __results = #results;
+                                        let __r: #row_ty = #row;
+                                        self.#del(&__r);
+                                    }
+                                    if __to > 0 {
+                                        let __size = __to;
+                                        let __results = #results;
+                                        let __r: #row_ty = #row;
+                                        self.#add(&__r);
+                                    }
+                                }
+                                self.#list = __changes;
+                            }
+                        }
+                    }
                     acc @ (Accumulator::Groups | Accumulator::GroupsCounted) => {
                         let spec = self.aggregate(rel);
                         let results = spec.functions.iter().enumerate().map(|(j, f)| self.result_of(f, j));

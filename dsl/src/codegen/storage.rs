@@ -64,6 +64,8 @@ pub enum Accumulator {
     Counted,
     /// `Pending`.
     Pending,
+    /// The size of a group of another relation's index: a list of changes.
+    Sizes,
     /// `Aggregated`, whose rows are applied directly.
     Groups,
     /// `Aggregated` into `Counted`: groups may give equal rows.
@@ -139,6 +141,25 @@ impl Stored {
                         _ => Accumulator::Counted,
                     },
                 };
+                // What the plan calls probed may be no more than the acceptance of timer rows, which a timer's
+                // queue decides by itself.
+                let probed = super::probed(plan, ix);
+                let accumulator = match storage {
+                    ViewStorage::Projection { rel, index, .. }
+                        if !probed && plan.relation(*rel).indexes[index.index()].unique =>
+                    {
+                        Accumulator::Pending
+                    }
+                    ViewStorage::GroupSize { rel, index, lags: false, .. }
+                        if !probed
+                            && !relation.track.old
+                            && sized(plan, *rel, *index, integer)
+                            && group_columns(relation).is_some() =>
+                    {
+                        Accumulator::Sizes
+                    }
+                    _ => accumulator,
+                };
                 let group = group_columns(relation);
                 let needs = |columns: &[usize]| match accumulator {
                     _ if self_probed => true,
@@ -149,17 +170,22 @@ impl Stored {
                     _ => true,
                 };
                 let recursive = matches!(accumulator, Accumulator::Candidates | Accumulator::Recomputed);
-                let bare = matches!(storage, ViewStorage::Nothing) && !recursive
+                let bare = !probed && matches!(accumulator, Accumulator::Pending | Accumulator::Sizes)
+                    || matches!(storage, ViewStorage::Nothing) && !recursive
                     || matches!(
                         accumulator,
                         Accumulator::Counted | Accumulator::GroupsCounted | Accumulator::Groups
                     ) && !self_probed;
-                let indexes = physical(relation, ix, &all, integer, needs, !bare);
+                let indexes = match bare && !probed {
+                    true if matches!(accumulator, Accumulator::Pending | Accumulator::Sizes) => Vec::new(),
+                    _ => physical(relation, ix, &all, integer, needs, !bare),
+                };
                 Shape::State { accumulator, indexes }
             }
         };
         let enumerable = match &shape {
             Shape::State { accumulator: Accumulator::Pending, indexes } => !indexes.is_empty(),
+            Shape::State { accumulator: Accumulator::Sizes, .. } => false,
             _ => true,
         };
         Stored { shape, self_probed, enumerable }
@@ -211,6 +237,19 @@ impl Stored {
             _ => None,
         }
     }
+}
+
+/// Whether an index of a table is the one that decides membership, and knows the sizes of its groups.
+fn sized(plan: &RolePlan, rel: RelIx, index: IndexIx, integer: &dyn Fn(&ir::Tokens) -> bool) -> bool {
+    let relation = plan.relation(rel);
+    if !matches!(relation.class, Class::Table) {
+        return false;
+    }
+    let all: Vec<usize> = (0..relation.columns.len()).collect();
+    let first = physical(relation, rel, &all, integer, |_| true, true).into_iter().next();
+    first.is_some_and(|p| {
+        p.prefix == relation.indexes[index.index()].columns && matches!(p.kind, Kind::Multi | Kind::Ranges)
+    })
 }
 
 /// The columns of an aggregated view that are group variables, if the head is nothing but those and results.

@@ -110,6 +110,95 @@ fn open(out: &mut Outbox, to: NodeIndex) -> &mut Batch {
     batch
 }
 
+/// Messages of one kind that were sent in a tick, where two rules might send the same one: only once a second rule
+/// sends, or one that may repeat itself, are they compared.
+#[derive(Clone, Debug)]
+pub struct Sent<R> {
+    /// Receiver (`ALL` for everyone) and row.
+    rows: Vec<(u32, R)>,
+    index: HashTable<(u32, R)>,
+    indexed: usize,
+    only: Option<u32>,
+    instances: u32,
+}
+
+const ALL: u32 = u32::MAX;
+
+impl<R> Default for Sent<R> {
+    fn default() -> Self {
+        Sent { rows: Vec::new(), index: HashTable::new(), indexed: 0, only: None, instances: 0 }
+    }
+}
+
+impl<R: Hash + Eq + Clone> Sent<R> {
+    /// Whether a message to one instance is the first of its kind. `distinct`: the rule by itself repeats none.
+    #[inline]
+    pub fn first(&mut self, rule: u32, distinct: bool, to: u32, row: R) -> bool {
+        if self.only(rule, distinct) {
+            self.rows.push((to, row));
+            return true;
+        }
+        self.catch_up();
+        self.note(to, row)
+    }
+    /// Whether a message to everyone is new to everyone. If not, ask for each.
+    #[inline]
+    pub fn first_to_all(&mut self, rule: u32, distinct: bool, instances: u32, row: &R) -> bool {
+        self.instances = instances;
+        let alone = self.only(rule, distinct);
+        if alone {
+            self.rows.push((ALL, row.clone()));
+        }
+        alone
+    }
+    fn only(&mut self, rule: u32, distinct: bool) -> bool {
+        if !distinct {
+            self.only = None;
+            return false;
+        }
+        if self.rows.is_empty() && self.indexed == 0 {
+            self.only = Some(rule);
+        }
+        self.only == Some(rule)
+    }
+    fn note(&mut self, to: u32, row: R) -> bool {
+        use hashbrown::hash_table::Entry;
+        let entry = (to, row);
+        match self.index.entry(hash_of(&entry), |e| *e == entry, |e| hash_of(e)) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(gap) => {
+                gap.insert(entry);
+                self.indexed += 1;
+                true
+            }
+        }
+    }
+    fn catch_up(&mut self) {
+        self.only = None;
+        for (to, row) in std::mem::take(&mut self.rows) {
+            let to = if to == ALL { 0..self.instances } else { to..to + 1 };
+            to.for_each(|to| {
+                self.note(to, row.clone());
+            });
+        }
+    }
+    /// Whether nothing was sent.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.indexed == 0
+    }
+    /// Forgets all, keeping memory.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.rows.clear();
+        if self.indexed > 0 {
+            self.index.clear();
+            self.indexed = 0;
+        }
+        self.only = None;
+    }
+}
+
 /// Sends one message; an instance that does not exist loses it.
 #[inline]
 pub fn send(out: &mut Outbox, route: Route, instance: u32, encode: impl FnOnce(&mut Vec<u8>)) {
@@ -401,11 +490,10 @@ pub fn hash(seed: u64, feed: impl FnOnce(&mut StableHasher)) -> u64 {
 }
 
 /// Some number up to `most`, for the jitter of a timer's row.
-pub fn jitter(seed: u64, timer: u16, most: u64, row: &impl std::hash::Hash) -> u64 {
+pub fn jitter(seed: u64, most: u64, row: &impl std::hash::Hash) -> u64 {
     let mut hasher = StableHasher::new(seed);
-    hasher.word(u64::from(timer));
     hasher.word(hash_of(row));
-    if most == 0 { 0 } else { hasher.finish() % (most.saturating_add(1)).max(1) }
+    hasher.finish() % most.saturating_add(1).max(1)
 }
 
 /// A parameter: as deployed, or its default. [`Node`](crate::node::Node)s are made after `check`, so that a

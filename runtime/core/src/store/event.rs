@@ -6,11 +6,17 @@ use std::hash::Hash;
 
 /// Events that several derivations may give: each is kept once. Events that cannot be derived twice are
 /// plain vectors.
+///
+/// Most ticks have events from one rule only, which often cannot repeat itself: those are appended without
+/// a look, and hashed only when another rule adds to them.
 #[derive(Clone, Debug)]
 pub struct EventSet<R> {
     rows: Vec<R>,
-    /// Positions in `rows` by hash; only kept once there are more than a few.
+    /// Positions in `rows` by hash, of the first `indexed` rows.
     index: HashTable<u32>,
+    indexed: usize,
+    /// The rule that gave all rows, none of them twice.
+    only: Option<u32>,
 }
 
 /// Up to this many rows are searched one by one.
@@ -18,35 +24,56 @@ const FEW: usize = 8;
 
 impl<R> Default for EventSet<R> {
     fn default() -> Self {
-        EventSet { rows: Vec::new(), index: HashTable::new() }
+        EventSet { rows: Vec::new(), index: HashTable::new(), indexed: 0, only: None }
     }
 }
 
 impl<R: Hash + Eq> EventSet<R> {
+    #[cold]
+    fn catch_up(&mut self) {
+        let rows = &self.rows;
+        let hash = |at: &u32| hash_of(&rows[*at as usize]);
+        for at in self.indexed as u32..rows.len() as u32 {
+            self.index.insert_unique(hash(&at), at, hash);
+        }
+        self.indexed = rows.len();
+    }
     /// Adds an event; false if it was there.
     #[inline]
     pub fn insert(&mut self, row: R) -> bool {
-        if self.contains(&row) {
-            return false;
+        self.only = None;
+        if self.rows.len() <= FEW {
+            if self.rows.contains(&row) {
+                return false;
+            }
+            self.rows.push(row);
+            return true;
+        }
+        if self.indexed < self.rows.len() {
+            self.catch_up();
+        }
+        use hashbrown::hash_table::Entry;
+        let rows = &self.rows;
+        let hash = |at: &u32| hash_of(&rows[*at as usize]);
+        match self.index.entry(hash_of(&row), |&at| rows[at as usize] == row, hash) {
+            Entry::Occupied(_) => return false,
+            Entry::Vacant(gap) => drop(gap.insert(rows.len() as u32)),
         }
         self.rows.push(row);
-        let rows = &self.rows;
-        if rows.len() > FEW {
-            let hash = |at: &u32| hash_of(&rows[*at as usize]);
-            let first = if rows.len() == FEW + 1 { 0 } else { rows.len() as u32 - 1 };
-            for at in first..rows.len() as u32 {
-                self.index.insert_unique(hash(&at), at, hash);
-            }
-        }
+        self.indexed += 1;
         true
     }
-    /// Whether an event is there.
+    /// Adds an event of a rule that gives none twice; false if it was there.
     #[inline]
-    pub fn contains(&self, row: &R) -> bool {
-        if self.rows.len() <= FEW {
-            return self.rows.contains(row);
+    pub fn insert_distinct(&mut self, rule: u32, row: R) -> bool {
+        if self.rows.is_empty() {
+            self.only = Some(rule);
         }
-        self.index.find(hash_of(row), |&at| self.rows[at as usize] == *row).is_some()
+        if self.only == Some(rule) {
+            self.rows.push(row);
+            return true;
+        }
+        self.insert(row)
     }
     /// All events, in order of insertion.
     #[inline]
@@ -70,10 +97,12 @@ impl<R: Hash + Eq> EventSet<R> {
     /// Forgets all, keeping memory.
     #[inline]
     pub fn clear(&mut self) {
-        if self.rows.len() > FEW {
+        if self.indexed > 0 {
             self.index.clear();
+            self.indexed = 0;
         }
         self.rows.clear();
+        self.only = None;
     }
 }
 
@@ -148,17 +177,23 @@ mod tests {
         let (mut set, mut index) = (EventSet::<(u64, u64)>::default(), EventIndex::<(u64,)>::default());
         for _ in 0..500 {
             let mut twin = BTreeSet::new();
+            // A rule that does not repeat itself, then others; or others at once.
+            let distinct = dice.below(40);
+            for n in 0..distinct {
+                assert!(set.insert_distinct(3, (n, 7)) && twin.insert((n, 7)));
+            }
             for _ in 0..dice.below(60) {
-                let row = (dice.below(6), dice.below(6));
+                let row = (dice.below(6), dice.below(8));
                 assert_eq!(set.insert(row), twin.insert(row));
             }
+            assert_eq!(set.insert_distinct(3, (100, 7)), twin.insert((100, 7)));
             assert_eq!(set.as_slice().iter().copied().collect::<BTreeSet<_>>(), twin);
             assert_eq!(set.len(), twin.len());
             set.as_slice().iter().for_each(|row| index.push((row.0,)));
             for n in 0..6 {
                 let group: BTreeSet<_> = index.group(&(n,)).map(|at| set.as_slice()[at]).collect();
                 assert_eq!(group, twin.iter().filter(|r| r.0 == n).copied().collect());
-                assert_eq!(set.contains(&(n, n)), twin.contains(&(n, n)));
+                assert!(!set.insert((n, n)) || twin.insert((n, n)));
             }
             set.clear();
             index.clear();

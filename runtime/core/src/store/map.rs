@@ -177,6 +177,24 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
             }
         }
     }
+    /// Puts a value under a key unless there is one, which is returned then.
+    #[inline]
+    pub fn try_insert(&mut self, key: K, value: V) -> Option<&V> {
+        let hash = hash_of(&key);
+        let mut place = self.place(hash);
+        if self.segments[place].read().len() >= FULL {
+            place = self.make_room(hash);
+        }
+        let rows = self.segments[place].write();
+        match rows.entry(hash, |row| row.0 == key, |row| hash_of(&row.0)) {
+            Entry::Occupied(found) => Some(&found.into_mut().1),
+            Entry::Vacant(gap) => {
+                self.len += 1;
+                gap.insert((key, value));
+                None
+            }
+        }
+    }
     /// Takes a row out.
     #[inline]
     pub fn remove(&mut self, key: &K) -> Option<V> {
@@ -270,7 +288,11 @@ mod tests {
             let mut copies = Vec::new();
             for step in 0..steps {
                 let key = (dice.below(keys) << 5, 7);
-                match dice.below(8) {
+                match dice.below(9) {
+                    8 => {
+                        assert_eq!(map.try_insert(key, step).copied(), twin.get(&key).copied());
+                        twin.entry(key).or_insert(step);
+                    }
                     0..4 => assert_eq!(map.insert(key, step), twin.insert(key, step)),
                     4 | 5 => assert_eq!(map.remove(&key), twin.remove(&key)),
                     6 => assert_eq!(*map.get_or_insert_with(key, || step), *twin.entry(key).or_insert(step)),

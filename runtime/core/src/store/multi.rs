@@ -198,6 +198,27 @@ impl<P: Hash + Eq + Clone, S: Hash + Eq + Clone> Multi<P, S> {
         self.len += usize::from(fresh);
         fresh
     }
+    /// Puts a row in; the size of its group then, or `None` if it was there.
+    #[inline]
+    pub fn insert_sized(&mut self, prefix: P, row: S) -> Option<usize> {
+        let group = self.groups.get_or_insert_with(prefix, Group::default);
+        let fresh = group.insert(row);
+        self.len += usize::from(fresh);
+        fresh.then(|| group.len())
+    }
+    /// Takes a row out; the size of its group then, or `None` if it was not there.
+    #[inline]
+    pub fn remove_sized(&mut self, prefix: &P, row: &S) -> Option<usize> {
+        let mut left = None;
+        self.groups.update_or_remove(prefix, |group| {
+            if group.remove(row) {
+                left = Some(group.len());
+            }
+            !group.is_empty()
+        });
+        self.len -= usize::from(left.is_some());
+        left
+    }
     /// Takes a row out; false if it was not there.
     #[inline]
     pub fn remove(&mut self, prefix: &P, row: &S) -> bool {
@@ -264,8 +285,16 @@ mod tests {
         for step in 0..60_000 {
             let (p, s) = (dice.below(40), dice.below(30) as u32);
             match dice.below(20) {
-                0..12 => assert_eq!(multi.insert(p, s), twin.insert((p, s))),
-                12..19 => assert_eq!(multi.remove(&p, &s), twin.remove(&(p, s))),
+                0..6 => assert_eq!(multi.insert(p, s), twin.insert((p, s))),
+                6..12 => {
+                    let size = twin.insert((p, s)).then(|| twin.iter().filter(|r| r.0 == p).count());
+                    assert_eq!(multi.insert_sized(p, s), size);
+                }
+                12..15 => {
+                    let size = twin.remove(&(p, s)).then(|| twin.iter().filter(|r| r.0 == p).count());
+                    assert_eq!(multi.remove_sized(&p, &s), size);
+                }
+                15..19 => assert_eq!(multi.remove(&p, &s), twin.remove(&(p, s))),
                 _ => {
                     let gone: BTreeSet<_> = multi.remove_group(&p).iter().copied().collect();
                     let expected: BTreeSet<_> = twin.iter().filter(|r| r.0 == p).map(|r| r.1).collect();

@@ -6,13 +6,17 @@ use std::hash::Hash;
 
 /// Rows that appeared and rows that disappeared, each at most once, none on both sides.
 ///
-/// Changes must alternate for each row, as visible changes of a relation do.
+/// Changes must alternate for each row, as visible changes of a relation do. So as long as rows only appear,
+/// none can repeat, and nothing is looked up.
 #[derive(Clone, Debug)]
 pub struct Net<R> {
     /// All rows that changed, with +1, −1 or 0 (changed back).
     rows: Vec<(R, i8)>,
-    /// Positions in `rows` by hash; only kept once there are more than a few.
+    /// Positions in `rows` by hash, of the first `indexed` ones.
     index: HashTable<u32>,
+    indexed: usize,
+    /// Whether a row ever disappeared.
+    lost: bool,
 }
 
 /// Up to this many rows are searched one by one.
@@ -20,54 +24,55 @@ const FEW: usize = 8;
 
 impl<R> Default for Net<R> {
     fn default() -> Self {
-        Net { rows: Vec::new(), index: HashTable::new() }
+        Net { rows: Vec::new(), index: HashTable::new(), indexed: 0, lost: false }
     }
 }
 
 impl<R: Hash + Eq + Clone> Net<R> {
     #[inline]
-    fn find(&self, row: &R) -> Option<usize> {
+    fn find(&mut self, row: &R) -> Option<usize> {
         if self.rows.len() <= FEW {
             return self.rows.iter().position(|r| r.0 == *row);
+        }
+        if self.indexed < self.rows.len() {
+            let rows = &self.rows;
+            let hash = |at: &u32| hash_of(&rows[*at as usize].0);
+            for at in self.indexed as u32..rows.len() as u32 {
+                self.index.insert_unique(hash(&at), at, hash);
+            }
+            self.indexed = rows.len();
         }
         self.index.find(hash_of(row), |&at| self.rows[at as usize].0 == *row).map(|&at| at as usize)
     }
     /// Notes that a row appeared.
     #[inline]
     pub fn plus(&mut self, row: &R) {
-        self.note(row, 1);
+        if self.lost {
+            self.note(row, 1);
+        } else {
+            self.rows.push((row.clone(), 1));
+        }
     }
     /// Notes that a row disappeared.
     #[inline]
     pub fn minus(&mut self, row: &R) {
+        self.lost = true;
         self.note(row, -1);
     }
     /// Notes a change of sign `sign`.
     #[inline]
-    pub fn note(&mut self, row: &R, sign: i8) {
-        if let Some(at) = self.find(row) {
-            self.rows[at].1 += sign;
-            debug_assert!(self.rows[at].1.abs() <= 1, "a row appeared or disappeared twice");
-            return;
-        }
-        let rows = &mut self.rows;
-        rows.push((row.clone(), sign));
-        if rows.len() > FEW {
-            let hash = |at: &u32| hash_of(&rows[*at as usize].0);
-            if rows.len() == FEW + 1 {
-                self.index.clear();
-                for at in 0..=FEW as u32 {
-                    self.index.insert_unique(hash(&at), at, hash);
-                }
-            } else {
-                let at = rows.len() as u32 - 1;
-                self.index.insert_unique(hash(&at), at, hash);
+    fn note(&mut self, row: &R, sign: i8) {
+        match self.find(row) {
+            Some(at) => {
+                self.rows[at].1 += sign;
+                debug_assert!(self.rows[at].1.abs() <= 1, "a row appeared or disappeared twice");
             }
+            None => self.rows.push((row.clone(), sign)),
         }
     }
     /// +1 if the row appeared, −1 if it disappeared, else 0.
     #[inline]
-    pub fn sign(&self, row: &R) -> i8 {
+    pub fn sign(&mut self, row: &R) -> i8 {
         self.find(row).map_or(0, |at| self.rows[at].1)
     }
     /// How many entries there are, also those that changed back: the bound for [`Net::entry`].
@@ -92,7 +97,7 @@ impl<R: Hash + Eq + Clone> Net<R> {
     }
     /// Forgets the rows that disappeared: from here on they were not there.
     pub fn forget_disappeared(&mut self) {
-        if self.rows.iter().any(|r| r.1 < 0) {
+        if self.lost && self.rows.iter().any(|r| r.1 < 0) {
             let rows = std::mem::take(self).rows;
             rows.into_iter().filter(|r| r.1 > 0).for_each(|r| self.plus(&r.0));
         }
@@ -105,10 +110,12 @@ impl<R: Hash + Eq + Clone> Net<R> {
     /// Forgets everything, keeping memory.
     #[inline]
     pub fn clear(&mut self) {
-        if self.rows.len() > FEW {
+        if self.indexed > 0 {
             self.index.clear();
+            self.indexed = 0;
         }
         self.rows.clear();
+        self.lost = false;
     }
 }
 

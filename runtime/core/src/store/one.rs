@@ -26,6 +26,15 @@ impl<S> One<S> {
     pub fn insert(&mut self, _: (), row: S) -> Option<S> {
         self.0.replace(row)
     }
+    /// Puts a row in unless there is one, which is returned then.
+    #[inline]
+    pub fn try_insert(&mut self, _: (), row: S) -> Option<&S> {
+        if self.0.is_some() {
+            return self.0.as_ref();
+        }
+        self.0 = Some(row);
+        None
+    }
     /// Takes the row out.
     #[inline]
     pub fn remove(&mut self, _: &()) -> Option<S> {

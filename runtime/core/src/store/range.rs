@@ -180,23 +180,44 @@ impl<P: Hash + Eq + Clone, T: Integer> Ranges<P, T> {
         self.len == 0
     }
     /// Puts a row in; false if it was there.
+    #[inline]
     pub fn insert(&mut self, prefix: P, row: (T,)) -> bool {
+        self.insert_sized(prefix, row).is_some()
+    }
+    /// Puts a row in; the size of its group then, or `None` if it was there.
+    #[inline]
+    pub fn insert_sized(&mut self, prefix: P, row: (T,)) -> Option<usize> {
         let (set, len) = self.groups.get_or_insert_with(prefix, Default::default);
         let fresh = set.insert(row.0);
         *len += usize::from(fresh);
         self.len += usize::from(fresh);
-        fresh
+        fresh.then_some(*len)
     }
     /// Takes a row out; false if it was not there.
+    #[inline]
     pub fn remove(&mut self, prefix: &P, row: &(T,)) -> bool {
-        let mut found = false;
+        self.remove_sized(prefix, row).is_some()
+    }
+    /// Takes a row out; the size of its group then, or `None` if it was not there.
+    #[inline]
+    pub fn remove_sized(&mut self, prefix: &P, row: &(T,)) -> Option<usize> {
+        let mut left = None;
         self.groups.update_or_remove(prefix, |(set, len)| {
-            found = set.remove(row.0);
-            *len -= usize::from(found);
+            if set.remove(row.0) {
+                *len -= 1;
+                left = Some(*len);
+            }
             *len > 0
         });
-        self.len -= usize::from(found);
-        found
+        self.len -= usize::from(left.is_some());
+        left
+    }
+    /// Takes all rows under a prefix out.
+    #[inline]
+    pub fn remove_group(&mut self, prefix: &P) -> RangeSet<T> {
+        let (set, len) = self.groups.remove(prefix).unwrap_or_default();
+        self.len -= len;
+        set
     }
     /// Whether a row is there.
     pub fn contains(&self, prefix: &P, row: &(T,)) -> bool {

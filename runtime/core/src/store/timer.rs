@@ -1,6 +1,7 @@
 //! The rows of a timer and when they are due.
 
-use super::map::Map;
+use super::map::{Map, hash_of};
+use hashbrown::HashTable;
 use std::collections::BTreeSet;
 use std::hash::Hash;
 
@@ -16,6 +17,8 @@ enum State {
     },
     /// Has fired once and for all, and still holds.
     Spent,
+    /// Held before the first tick: begins to wait in it.
+    Held,
 }
 
 #[derive(Clone, Debug)]
@@ -41,6 +44,35 @@ pub struct Timer<R> {
     by_due: BTreeSet<(u64, u32)>,
     /// Rows that fired since the last [`Timer::rest`].
     fired: Vec<R>,
+    /// Rows that left in this tick, with where they stood: one that comes back in the same tick never left.
+    left: Vec<Option<(R, State)>>,
+    /// Positions in `left` by hash, once it is asked for more than a few.
+    left_index: HashTable<u32>,
+    left_indexed: usize,
+    opened: bool,
+    /// Time, delay, seed and greatest jitter of the tick under way.
+    tick: Tick,
+}
+
+/// What rows that begin to wait in a tick go by.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tick {
+    /// Its time.
+    pub now: u64,
+    /// The first delay.
+    pub delay: u64,
+    /// The greatest jitter.
+    pub jitter: u64,
+    /// What jitter is drawn from.
+    pub seed: u64,
+}
+
+impl Tick {
+    /// A row's jitter.
+    #[inline]
+    pub fn jitter(&self, row: &impl Hash) -> u64 {
+        if self.jitter == 0 { 0 } else { crate::code::jitter(self.seed, self.jitter, row) }
+    }
 }
 
 impl<R> Default for Timer<R> {
@@ -54,21 +86,70 @@ impl<R> Default for Timer<R> {
             sorted: false,
             by_due: BTreeSet::new(),
             fired: Vec::new(),
+            left: Vec::new(),
+            left_index: HashTable::new(),
+            left_indexed: 0,
+            opened: false,
+            tick: Tick::default(),
         }
     }
 }
 
 impl<R: Hash + Eq + Clone> Timer<R> {
-    /// Puts a row in that begins to hold; it waits `delay` (doubled from there on) and `jitter`.
-    pub fn start(&mut self, row: R, now: u64, delay: u64, jitter: u64) {
-        let slot = self.wait(row.clone(), now.saturating_add(delay).saturating_add(jitter), delay);
-        self.rows.insert(row, State::Waits(slot));
-    }
-    /// Takes a row out that no longer holds.
-    pub fn stop(&mut self, row: &R) {
-        if let Some(State::Waits(slot)) = self.rows.remove(row) {
-            self.unlink(slot);
+    /// Begins a tick.
+    #[inline]
+    pub fn open(&mut self, tick: Tick) {
+        self.tick = tick;
+        if !self.opened {
+            self.opened = true;
+            let held: Vec<R> = self.rows.iter().map(|(row, _)| row.clone()).collect();
+            held.iter().for_each(|row| self.plus(row));
         }
+    }
+    /// A row begins to hold.
+    #[inline]
+    pub fn plus(&mut self, row: &R) {
+        if !self.opened {
+            self.rows.insert(row.clone(), State::Held);
+            return;
+        }
+        if !self.left.is_empty()
+            && let Some((row, state)) = self.returned(row)
+        {
+            self.rows.insert(row, state);
+            return;
+        }
+        let Tick { now, delay, .. } = self.tick;
+        let due = now.saturating_add(delay).saturating_add(self.tick.jitter(row));
+        let slot = self.wait(row.clone(), due, delay);
+        self.rows.insert(row.clone(), State::Waits(slot));
+    }
+    /// A row ceases to hold.
+    #[inline]
+    pub fn minus(&mut self, row: &R) {
+        if let Some(state) = self.rows.remove(row)
+            && self.opened
+        {
+            self.left.push(Some((row.clone(), state)));
+        }
+    }
+    /// Takes a row back that left in this tick.
+    fn returned(&mut self, row: &R) -> Option<(R, State)> {
+        let is = |l: &Option<(R, State)>| l.as_ref().is_some_and(|l| l.0 == *row);
+        if self.left.len() <= 8 {
+            return self.left.iter().position(is).and_then(|at| self.left[at].take());
+        }
+        let left = &self.left;
+        for at in self.left_indexed as u32..left.len() as u32 {
+            if let Some((row, _)) = &left[at as usize] {
+                self.left_index.insert_unique(hash_of(row), at, |&at| {
+                    left[at as usize].as_ref().map_or(0, |l| hash_of(&l.0))
+                });
+            }
+        }
+        self.left_indexed = left.len();
+        let at = self.left_index.find(hash_of(row), |&at| is(&left[at as usize])).copied()?;
+        self.left[at as usize].take()
     }
     /// Whether a row holds, waiting or not.
     pub fn holds(&self, row: &R) -> bool {
@@ -167,18 +248,36 @@ impl<R: Hash + Eq + Clone> Timer<R> {
             _ => false,
         }
     }
-    /// At the end of a tick: fired rows that still hold wait anew with `again(delay waited) =
-    /// (delay, jitter)`, or rest for good.
-    pub fn rest(&mut self, now: u64, mut again: impl FnMut(&R, u64) -> Option<(u64, u64)>) {
-        if self.fired.is_empty() {
-            return;
+    /// At the end of a tick: rows that left are gone, and fired rows that still hold wait anew with twice
+    /// the delay, up to `most`; `None`: they rest for good.
+    #[inline]
+    pub fn rest(&mut self, most: Option<u64>) {
+        if !self.left.is_empty() {
+            let mut left = std::mem::take(&mut self.left);
+            for (_, state) in left.drain(..).flatten() {
+                if let State::Waits(slot) = state {
+                    self.unlink(slot);
+                }
+            }
+            self.left = left;
+            if self.left_indexed > 0 {
+                self.left_index.clear();
+                self.left_indexed = 0;
+            }
         }
+        if !self.fired.is_empty() {
+            self.again(most);
+        }
+    }
+    fn again(&mut self, most: Option<u64>) {
+        let now = self.tick.now;
         let mut fired = std::mem::take(&mut self.fired);
         for row in fired.drain(..) {
             let Some(&State::Fired { delay }) = self.rows.get(&row) else { continue };
-            let state = match again(&row, delay) {
-                Some((delay, jitter)) => {
-                    let due = now.saturating_add(delay).saturating_add(jitter);
+            let state = match most {
+                Some(most) => {
+                    let delay = delay.saturating_mul(2).min(most);
+                    let due = now.saturating_add(delay).saturating_add(self.tick.jitter(&row));
                     State::Waits(self.wait(row.clone(), due, delay))
                 }
                 None => State::Spent,
@@ -211,15 +310,8 @@ mod tests {
             // Due time and delay of the waiting; None for the spent.
             let mut twin = BTreeMap::<(u64,), Option<(u64, u64)>>::new();
             for now in 0..30_000 {
-                let row = (dice.below(50),);
-                if !twin.contains_key(&row) {
-                    let jitter = dice.below(spread + 1);
-                    timer.start(row, now, 20, jitter);
-                    twin.insert(row, Some((now + 20 + jitter, 20)));
-                } else if dice.below(2) == 0 {
-                    timer.stop(&row);
-                    twin.remove(&row);
-                }
+                let tick = Tick { now, delay: 20, jitter: spread, seed: now };
+                timer.open(tick);
                 assert_eq!(timer.next_due(), twin.values().flatten().map(|w| w.0).min());
                 let mut fired = BTreeMap::new();
                 while let Some(row) = timer.fire_next(now) {
@@ -236,12 +328,28 @@ mod tests {
                     fired.insert(row, delay);
                     twin.insert(row, None);
                 }
-                // Even ones repeat, doubling up to 80.
-                timer.rest(now, |row, delay| (row.0 % 2 == 0).then(|| ((2 * delay).min(80), 0)));
+                // Rows come and go.
+                let row = (dice.below(50),);
+                if !twin.contains_key(&row) {
+                    timer.plus(&row);
+                    twin.insert(row, Some((now + 20 + tick.jitter(&row), 20)));
+                } else if dice.below(2) == 0 {
+                    timer.minus(&row);
+                    if dice.below(3) == 0 {
+                        // It is back before the tick ends: as if nothing had happened.
+                        timer.plus(&row);
+                    } else {
+                        twin.remove(&row);
+                        fired.remove(&row);
+                    }
+                }
+                // They repeat, doubling up to 80, or do not.
+                let most = (spread > 0).then_some(80);
+                timer.rest(most);
                 for (row, delay) in fired {
-                    if row.0 % 2 == 0 {
+                    if most.is_some() {
                         let delay = (2 * delay).min(80);
-                        twin.insert(row, Some((now + delay, delay)));
+                        twin.insert(row, Some((now + delay + tick.jitter(&row), delay)));
                     }
                 }
                 let mut waiting: Vec<_> = timer.waiting().map(|(due, row)| (*row, due)).collect();
