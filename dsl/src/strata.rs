@@ -185,9 +185,30 @@ fn reads_exactly(p: &Protocol, atom: &Atom, head: &Head, body: &[Literal]) -> bo
     let columns = &p.relation(atom.rel).columns;
     atom.args.iter().zip(columns).any(|(pattern, column)| match (column.lattice, pattern) {
         (None, _) | (Some(_), Pattern::Wild(_)) => false,
-        (Some(lattice), Pattern::Var(v)) => !only_upwards(&v.name, lattice, head, body),
+        // What is drawn belongs to the values of all variables, this one included.
+        (Some(lattice), Pattern::Var(v)) => draws(head, body) || !only_upwards(&v.name, lattice, head, body),
         (Some(_), _) => true,
     })
+}
+
+/// Whether a rule draws `unique()` or `random()`.
+fn draws(head: &Head, body: &[Literal]) -> bool {
+    fn in_expr(e: &Expr) -> bool {
+        e.holes.iter().any(|hole| match hole {
+            Hole::Unique | Hole::Random => true,
+            Hole::Lookup { args, .. } => args.iter().any(in_expr),
+            Hole::Aggregate(a) => a.args.iter().any(in_expr),
+            Hole::NowMs => false,
+        })
+    }
+    fn in_body(body: &[Literal]) -> bool {
+        body.iter().any(|literal| match literal {
+            Literal::If(e) | Literal::Let(_, e) | Literal::For(_, e) => in_expr(e),
+            Literal::NewJoin(inner, _) => in_body(inner),
+            Literal::Atom(_) => false,
+        })
+    }
+    head_exprs(head).into_iter().any(in_expr) || in_body(body)
 }
 
 /// Whether a variable occurs once in an atom and otherwise only in comparisons that, once true, stay true

@@ -413,8 +413,19 @@ impl Gen {
         }
     }
 
+    /// Notes what a rule for a head reads. What a rule draws depends on all variables, so that it reads lattices
+    /// exactly, whatever it does with them.
+    fn reads(&mut self, head: usize, scope: &Scope, text: &str, prefix: &[String]) {
+        let draws = |s: &str| s.contains("unique()") || s.contains("random()");
+        let draws = draws(text) || scope.body.iter().chain(prefix).any(|l| draws(l));
+        for (read, strict) in &scope.reads {
+            let strict = *strict || draws && self.rels[*read].lattice.is_some();
+            self.edges.push((*read, head, strict));
+        }
+    }
+
     fn finish(&mut self, head: usize, text: String, scope: Scope) -> bool {
-        self.edges.extend(scope.reads.iter().map(|(read, strict)| (*read, head, *strict)));
+        self.reads(head, &scope, &text, &[]);
         self.push_rule(Rule { head: text, body: scope.body });
         true
     }
@@ -699,9 +710,9 @@ impl Gen {
                         continue;
                     }
                     let args = self.head_args(&rel, &mut scope, "<=");
-                    // With an aggregate, a block that draws would count bindings instead of combinations.
-                    self.edges.extend(scope.reads.iter().map(|(read, strict)| (*read, head, *strict)));
-                    format!("{}({}) <=", rel.name, args.join(", "))
+                    let text = format!("{}({}) <=", rel.name, args.join(", "));
+                    self.reads(head, &scope, &text, &prefix.body);
+                    text
                 }
             };
             rules.push(Rule { head, body: scope.body });
