@@ -115,7 +115,8 @@ pub(crate) fn decide(plan: &mut RolePlan) {
     for i in 0..plan.relations.len() {
         let rel = RelIx(i as u32);
         let how = dedup.get(&Target::Event(rel)).copied().unwrap_or(Dedup::Never);
-        plan.relations[i].dedup = if recursive.contains(&rel) { Dedup::Always } else { how };
+        let event = crate::plan::lower::is_event(&plan.relations[i].class);
+        plan.relations[i].dedup = if event && recursive.contains(&rel) { Dedup::Always } else { how };
     }
     for (target, how) in dedup {
         match target {
