@@ -51,7 +51,8 @@ pub enum Step {
     /// any (later ones are kept, earlier ones ignored; two different commands for one slot are a broken
     /// invariant), appends `done` rows, changes `next`.
     Machine(ir::MachineId),
-    /// Answers a machine's `save`s: a step of its own, since they may depend on its `next`.
+    /// Answers a machine's `save`s (for each different tag a row `saved(tag, next, image)`): a step of its own, since
+    /// they may depend on its `next`.
     Save(ir::MachineId),
     /// A recursive stratum.
     Fixpoint(Fixpoint),

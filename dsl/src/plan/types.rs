@@ -115,7 +115,8 @@ pub enum Class {
     },
     /// The static relation of a role's instances: addresses, applied at the beginning.
     Instances(ir::RoleId),
-    /// `kv(slot, command)`, `kv.save(tag)`, `kv.load(n, bytes)`: collected for [`Step::Machine`](super::Step::Machine).
+    /// `kv(slot, command)`, `kv.save(tag)`, `kv.load(n, bytes)`: collected for [`Step::Machine`](super::Step::Machine)
+    /// and [`Step::Save`](super::Step::Save).
     MachineInput(ir::MachineId),
     /// `kv.done(..)`, `kv.saved(..)`: events, filled by that step.
     MachineOutput(ir::MachineId),
@@ -205,7 +206,8 @@ pub struct AggregateSpec {
     pub group: Vec<(String, Option<ir::Tokens>)>,
     /// The aggregates, in order of appearance in the head.
     pub functions: Vec<AggregateColumn>,
-    /// The head's columns over slots: first the group variables, then the results of `functions`.
+    /// The head's columns over slots: first the group variables, then the results of `functions`. What it draws
+    /// (`unique()`, `random()`) is drawn once per group: bindings are the group's variables in the order of their names.
     pub head: Vec<PExpr>,
     /// If the head is nothing but group variables and results: for each column its slot.
     pub plain: Option<Vec<usize>>,

@@ -125,7 +125,7 @@ impl Exec {
         self.stores = plan.relations.iter().map(Store::new).collect();
         self.views.clear();
         self.candidates.clear();
-        self.dirty_units = (0..plan.recursive.len()).collect();
+        self.dirty_units = (0..plan.recursive.len()).filter(|n| !plan.recursive[*n].insert_only).collect();
         self.pending = vec![BTreeSet::new(); plan.standing.len()];
         self.queue = None;
         self.waits = Waits::default();

@@ -69,12 +69,11 @@ pub(crate) fn decide(plan: &mut RolePlan) {
                     writers.entry(Target::Draw).or_default().push(writer);
                 }
                 // Rows scheduled for the next tick are a set.
-                if let Emit::Next { rel, .. } = &tail.emit {
-                    if matches!(plan.relation(*rel).class, Class::Event { .. }) {
+                if let Emit::Next { rel, .. } = &tail.emit
+                    && matches!(plan.relation(*rel).class, Class::Event { .. }) {
                         let writer = Writer { distinct: true, reads: vec![] };
                         writers.entry(Target::Event(*rel)).or_default().push(writer);
                     }
-                }
             }
         }
     }
@@ -165,14 +164,13 @@ fn events(plan: &RolePlan, p: &Pipeline, tail: &Tail) -> Vec<RelIx> {
         out.push(*rel);
     }
     for op in p.ops.iter().chain(&tail.ops) {
-        if let Op::Probe(a) = op {
-            if !a.once
+        if let Op::Probe(a) = op
+            && !a.once
                 && a.version == Version::Now
                 && crate::plan::lower::is_event(&plan.relation(a.rel).class)
             {
                 out.push(a.rel);
             }
-        }
     }
     out
 }

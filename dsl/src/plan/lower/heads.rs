@@ -43,11 +43,10 @@ impl Builder<'_> {
             return;
         }
         let mut emit = self.emit(&rule.head, &mut |b, e| b.expr(&mut scope, e));
-        if let (Emit::Row { rel, .. }, true) = (&mut emit, scope.state) {
-            if matches!(self.at(*rel).class, Class::Table | Class::Var(_)) {
+        if let (Emit::Row { rel, .. }, true) = (&mut emit, scope.state)
+            && matches!(self.at(*rel).class, Class::Table | Class::Var(_)) {
                 *rel = self.stand(id, *rel);
             }
-        }
         let mut rule = scope.rule(Some(id), emit);
         rule.on = shared;
         self.rules.push(rule);
@@ -106,13 +105,12 @@ impl Builder<'_> {
             .map(|s| (scope.vars[s.index()].name.clone(), scope.vars[s.index()].ty.clone()))
             .collect();
         for (e, ty) in exprs.iter().zip(&head_types) {
-            if let Some(v) = &e.var {
-                if let Some((_, known)) =
+            if let Some(v) = &e.var
+                && let Some((_, known)) =
                     spec_group.iter_mut().find(|(name, known)| name == v && known.is_none())
                 {
                     known.clone_from(ty);
                 }
-            }
         }
         let enumerates =
             functions.iter().any(|f| matches!(f.function, ir::AggregateFn::Index | ir::AggregateFn::IndexBy));

@@ -104,13 +104,12 @@ impl Planner<'_, '_> {
             let ready = |p: &Self, i: usize| body[i].needs().iter().all(|s| p.bound.contains(s));
             let is_atom = |i: usize| matches!(body[i], Lit::Atom(_));
             // Filters and bindings, in order.
-            if let Some(i) = left.iter().copied().find(|i| !is_atom(*i)) {
-                if ready(self, i) {
+            if let Some(i) = left.iter().copied().find(|i| !is_atom(*i))
+                && ready(self, i) {
                     self.expression(&body[i]);
                     left.retain(|j| *j != i);
                     continue;
                 }
-            }
             let negated = |i: usize| matches!(&body[i], Lit::Atom(a) if a.negated);
             if let Some(i) = left.iter().copied().find(|i| negated(*i) && ready(self, *i)) {
                 let Lit::Atom(atom) = &body[i] else { unreachable!("an atom") };
