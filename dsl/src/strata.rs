@@ -9,8 +9,8 @@
 //! connected components in an order of evaluation.
 
 use crate::ir::{
-    Atom, Expr, Head, Hole, Lattice, Literal, MachineId, Pattern, Place, Protocol, RelId, RelationKind,
-    RoleId, Rule, RuleId, Version,
+    AggregateFn, Atom, Expr, Head, Hole, Lattice, Literal, MachineId, Pattern, Place, Protocol, RelId,
+    RelationKind, RoleId, Rule, RuleId, Version,
 };
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -213,12 +213,27 @@ fn draws(head: &Head, body: &[Literal]) -> bool {
 
 /// Whether a variable occurs once in an atom and otherwise only in comparisons that, once true, stay true
 /// while its column grows.
+///
+/// What a rule draws (`unique()`, `random()`, `index()`) is drawn per binding, so there every variable counts.
 fn only_upwards(name: &str, lattice: Lattice, head: &Head, body: &[Literal]) -> bool {
-    if head_exprs(head).into_iter().any(|e| mentions(e, name)) {
+    let in_body = body.iter().filter_map(|l| match l {
+        Literal::If(e) | Literal::Let(_, e) | Literal::For(_, e) => Some(e),
+        Literal::Atom(_) | Literal::NewJoin(..) => None,
+    });
+    let draws = head_exprs(head).into_iter().chain(in_body).any(|e| e.holes.iter().any(draws_per_binding));
+    if draws || head_exprs(head).into_iter().any(|e| mentions(e, name)) {
         return false;
     }
     let mut bound = 0;
     only_upwards_in(name, lattice, body, &mut bound) && bound == 1
+}
+
+fn draws_per_binding(hole: &Hole) -> bool {
+    match hole {
+        Hole::Unique | Hole::Random => true,
+        Hole::Aggregate(a) => a.function == AggregateFn::Index,
+        Hole::Lookup { .. } | Hole::NowMs => false,
+    }
 }
 
 fn only_upwards_in(name: &str, lattice: Lattice, body: &[Literal], bound: &mut usize) -> bool {
