@@ -231,8 +231,11 @@ fn only_upwards(name: &str, lattice: Lattice, head: &Head, body: &[Literal]) -> 
 fn draws_per_binding(hole: &Hole) -> bool {
     match hole {
         Hole::Unique | Hole::Random => true,
-        Hole::Aggregate(a) => a.function == AggregateFn::Index,
-        Hole::Lookup { .. } | Hole::NowMs => false,
+        Hole::Aggregate(a) => {
+            a.function == AggregateFn::Index || a.args.iter().flat_map(|e| &e.holes).any(draws_per_binding)
+        }
+        Hole::Lookup { args, .. } => args.iter().flat_map(|e| &e.holes).any(draws_per_binding),
+        Hole::NowMs => false,
     }
 }
 

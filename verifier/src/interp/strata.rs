@@ -153,21 +153,8 @@ impl Reads<'_> {
     }
 }
 
-/// Whether a rule draws `unique()` or `random()`: one value per binding, so that every variable counts.
-fn draws(rule: &Rule) -> bool {
-    let of = |e: &Expr| e.holes.iter().any(|h| matches!(h, Hole::Unique | Hole::Random));
-    let in_body = rule.body.iter().any(|l| match l {
-        Literal::If(e) | Literal::Let(_, e) | Literal::For(_, e) => of(e),
-        Literal::Atom(_) | Literal::NewJoin(..) => false,
-    });
-    in_body || matches!(&rule.head, Head::Now { args, .. } if args.iter().any(of))
-}
-
 /// Whether a variable occurs once as a pattern, and elsewhere only in `if v >= e` and the like.
 fn only_upwards(rule: &Rule, var: &str, lattice: Lattice) -> bool {
-    if draws(rule) {
-        return false;
-    }
     let mut bound = 0;
     let mut exact = false;
     fn patterns<'a>(body: &'a [Literal], var: &str, lattice: Lattice, bound: &mut usize, exact: &mut bool) {

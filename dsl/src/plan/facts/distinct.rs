@@ -70,10 +70,11 @@ pub(crate) fn decide(plan: &mut RolePlan) {
                 }
                 // Rows scheduled for the next tick are a set.
                 if let Emit::Next { rel, .. } = &tail.emit
-                    && matches!(plan.relation(*rel).class, Class::Event { .. }) {
-                        let writer = Writer { distinct: true, reads: vec![] };
-                        writers.entry(Target::Event(*rel)).or_default().push(writer);
-                    }
+                    && matches!(plan.relation(*rel).class, Class::Event { .. })
+                {
+                    let writer = Writer { distinct: true, reads: vec![] };
+                    writers.entry(Target::Event(*rel)).or_default().push(writer);
+                }
             }
         }
     }
@@ -166,11 +167,11 @@ fn events(plan: &RolePlan, p: &Pipeline, tail: &Tail) -> Vec<RelIx> {
     for op in p.ops.iter().chain(&tail.ops) {
         if let Op::Probe(a) = op
             && !a.once
-                && a.version == Version::Now
-                && crate::plan::lower::is_event(&plan.relation(a.rel).class)
-            {
-                out.push(a.rel);
-            }
+            && a.version == Version::Now
+            && crate::plan::lower::is_event(&plan.relation(a.rel).class)
+        {
+            out.push(a.rel);
+        }
     }
     out
 }

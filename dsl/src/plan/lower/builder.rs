@@ -189,9 +189,10 @@ fn groups_by_key(protocol: &ir::Protocol, id: ir::RelId, relation: &ir::Relation
 /// The index on some (sorted) columns, made if need be. Where the columns contain the key, that of the key.
 pub fn index_of(relation: &mut Relation, mut columns: Vec<usize>) -> IndexIx {
     if let Some(k) = relation.key
-        && (0..k).all(|c| columns.contains(&c)) {
-            columns = (0..k).collect();
-        }
+        && (0..k).all(|c| columns.contains(&c))
+    {
+        columns = (0..k).collect();
+    }
     if let Some(i) = relation.indexes.iter().position(|x| x.columns == columns) {
         return IndexIx(i as u32);
     }

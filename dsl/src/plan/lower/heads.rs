@@ -44,9 +44,10 @@ impl Builder<'_> {
         }
         let mut emit = self.emit(&rule.head, &mut |b, e| b.expr(&mut scope, e));
         if let (Emit::Row { rel, .. }, true) = (&mut emit, scope.state)
-            && matches!(self.at(*rel).class, Class::Table | Class::Var(_)) {
-                *rel = self.stand(id, *rel);
-            }
+            && matches!(self.at(*rel).class, Class::Table | Class::Var(_))
+        {
+            *rel = self.stand(id, *rel);
+        }
         let mut rule = scope.rule(Some(id), emit);
         rule.on = shared;
         self.rules.push(rule);
@@ -108,9 +109,9 @@ impl Builder<'_> {
             if let Some(v) = &e.var
                 && let Some((_, known)) =
                     spec_group.iter_mut().find(|(name, known)| name == v && known.is_none())
-                {
-                    known.clone_from(ty);
-                }
+            {
+                known.clone_from(ty);
+            }
         }
         let enumerates =
             functions.iter().any(|f| matches!(f.function, ir::AggregateFn::Index | ir::AggregateFn::IndexBy));

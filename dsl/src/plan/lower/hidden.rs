@@ -64,9 +64,11 @@ impl Builder<'_> {
             self.literals(&mut inner, std::slice::from_ref(literal));
             // A `let` without look-ups is a function of other variables.
             if let ir::Literal::Let(_, e) = literal
-                && e.holes.is_empty() && inner.named.len() > known {
-                    again.push((literal, inner.named[known..].to_vec()));
-                }
+                && e.holes.is_empty()
+                && inner.named.len() > known
+            {
+                again.push((literal, inner.named[known..].to_vec()));
+            }
         }
         let computed: Vec<Slot> = again.iter().flat_map(|(_, vars)| vars.clone()).collect();
         let kept: Vec<Slot> = inner.named.iter().copied().filter(|s| !computed.contains(s)).collect();

@@ -105,11 +105,12 @@ impl Planner<'_, '_> {
             let is_atom = |i: usize| matches!(body[i], Lit::Atom(_));
             // Filters and bindings, in order.
             if let Some(i) = left.iter().copied().find(|i| !is_atom(*i))
-                && ready(self, i) {
-                    self.expression(&body[i]);
-                    left.retain(|j| *j != i);
-                    continue;
-                }
+                && ready(self, i)
+            {
+                self.expression(&body[i]);
+                left.retain(|j| *j != i);
+                continue;
+            }
             let negated = |i: usize| matches!(&body[i], Lit::Atom(a) if a.negated);
             if let Some(i) = left.iter().copied().find(|i| negated(*i) && ready(self, *i)) {
                 let Lit::Atom(atom) = &body[i] else { unreachable!("an atom") };

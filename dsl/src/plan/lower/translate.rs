@@ -164,11 +164,6 @@ impl Builder<'_> {
                 _ => None,
             };
         }
-        // A column that is projected out is nobody's key.
-        let has_first = match cols.first() {
-            None => false,
-            Some(p) => version != Version::New || !matches!(p, Pat::Wild),
-        };
         let mut rel = rel;
         if version == Version::New && cols.iter().any(|p| matches!(p, Pat::Wild)) {
             let kept: Vec<usize> = (0..cols.len()).filter(|c| !matches!(cols[*c], Pat::Wild)).collect();
@@ -176,7 +171,7 @@ impl Builder<'_> {
             cols.retain(|p| !matches!(p, Pat::Wild));
         }
         let mut first = None;
-        if drives && scope.unique && scope.route.is_none() && has_first {
+        if drives && scope.unique && scope.route.is_none() && types.len() == cols.len() && !cols.is_empty() {
             // The ids that the rule draws inherit the routing value of this column.
             let slot = scope.hidden("route", types[0].clone());
             first = Some(std::mem::replace(&mut cols[0], Pat::Var(slot))).filter(|p| !matches!(p, Pat::Wild));
