@@ -20,6 +20,7 @@ fn a_new_crate_works() {
         .current_dir(&made)
         .env("CARGO_TARGET_DIR", target)
         .env_remove("ANABRANCH_UPDATE")
+        .env_remove("ANABRANCH_PATH")
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);

@@ -1,0 +1,14 @@
+anabranch::protocol! {
+    protocol p;
+    role server;
+    request put(key: u64, value: String) -> (ok: bool) at server;
+    at server {
+        table t(key: u64 => value: String);
+        t(k, v) <+ put(_, k, v);
+        reply put(req, true) <~ put(req, ..);
+        view big(k) <= t(k, _), if k > 10;
+        big(k) <- put(_, k, _);
+    }
+}
+
+fn main() {}

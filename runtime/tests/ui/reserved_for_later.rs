@@ -1,0 +1,13 @@
+anabranch::protocol! {
+    protocol p;
+    role server;
+    request put(key: u64, value: String) -> (ok: bool) at server;
+    module other;
+    at server {
+        table t(key: u64 => value: String);
+        t(k, v) <+ put(_, k, v);
+        reply put(req, true) <~ put(req, ..);
+    }
+}
+
+fn main() {}

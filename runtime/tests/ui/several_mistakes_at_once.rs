@@ -1,0 +1,13 @@
+anabranch::protocol! {
+    protocol p;
+    role server;
+    request put(key: u64, value: String) -> (ok: bool) at server;
+    at server {
+        table t(key: u64 => value: String);
+        t(k, w) <+ put(_, k, v);
+        t(k) <+ put(_, k, _);
+        reply put(req, true) <~ nothing(req);
+    }
+}
+
+fn main() {}

@@ -1,0 +1,17 @@
+fn length(text: &str) -> u64 {
+    text.len() as u64
+}
+
+anabranch::protocol! {
+    protocol p;
+    role server;
+    request put(key: u64, value: String) -> (ok: bool) at server;
+    use crate::length;
+    at server {
+        table t(key: u64 => value: String);
+        t(k, v) <+ put(_, k, v), if length(&v);
+        reply put(req, true) <~ put(req, ..);
+    }
+}
+
+fn main() {}
