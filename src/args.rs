@@ -154,7 +154,7 @@ pub struct Call {
     #[arg(value_name = "REQUEST")]
     pub request: String,
     /// Its arguments, written as in Rust: 42, "text", Some(3), (1, true), b"\x00"
-    #[arg(value_name = "ARGS", allow_hyphen_values = true)]
+    #[arg(value_name = "ARGS", allow_negative_numbers = true)]
     pub args: Vec<String>,
     /// Give up after so long: 500ms, 5s, 1min
     #[arg(long, value_name = "DURATION", default_value = "10s")]

@@ -30,7 +30,7 @@ const GOOD: &str = "anabranch::protocol! {
     message m(x: u64) to a;
     at a {
         table t(x: u64 => n: u64); // a comment
-        t(x, 1) <= m(x), !t(x, _);
+        t(x, 1) <= m(x), !old t(x, _);
     }
 }
 ";
