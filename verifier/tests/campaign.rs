@@ -2,7 +2,10 @@
 //!
 //! Bounded by counts, not by time. Longer campaigns are run by hand: see `src/bin/campaign.rs`.
 
+use anabranch_core::value::Value;
 use anabranch_verifier::campaign::faults::Fault;
+use anabranch_verifier::campaign::run::{Inputs, Program, run};
+use anabranch_verifier::campaign::script::{Script, Step};
 use anabranch_verifier::campaign::{Options, campaign, executor, plant};
 
 /// Constructs that must have derived something in a campaign of this size; one that did not is not a pass.
@@ -121,4 +124,33 @@ fn planted_faults_are_noticed() {
     let missed: Vec<Fault> =
         Fault::ALL.iter().copied().filter(|fault| plant(*fault, &options).noticed.is_none()).collect();
     assert!(missed.is_empty(), "not noticed: {missed:?}");
+}
+
+/// Found by a campaign: `v(0, ..)` holds because of `kv.next(0)`, which the machine takes away before the recursive
+/// stratum of `t` and `v` begins. Nothing may be derived from it any more.
+#[test]
+fn what_lower_strata_took_away_is_gone_in_a_recursive_stratum() {
+    let text = "protocol p; role node; role peer; message m(x: u64) to node;
+        at node {
+            table t(x: u64, y: u64);
+            machine kv(slot: u64, c: u64) -> (result: u64) = Tally;
+            view v(x: u64, y: u64);
+            kv(n, c) <= m(c), old kv.next(n);
+            t(x, y) <= m(_), v(x, y);
+            v(x, 7) <= kv.next(x);
+            v(x, 8) <= t(x, 7);
+        }";
+    let step = Step {
+        arrived: vec![("m".into(), vec![Value::Int(5)])],
+        fired: vec![],
+        now_ms: 0,
+        seed: 0,
+        crash: None,
+    };
+    let script = Script(vec![step]);
+    let program = Program::new(text).expect("a program");
+    let ran = run(&program, Inputs::Script(&script), Some(&executor), &mut |_, outcome, _| {
+        assert!(outcome.facts.values().flatten().all(|row| *row != [Value::Int(0), Value::Int(7)]));
+    });
+    assert_eq!(ran.difference, None);
 }

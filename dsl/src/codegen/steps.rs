@@ -325,7 +325,9 @@ impl Cx<'_> {
         let everything = || f.seeds.iter().chain(f.deltas.iter().map(|d| &d.pipeline));
         let flush = self.flush(everything());
         let checks = self.keyed_events(everything());
-        let start = quote!(#(self.#clear.clear();)* #(#seeds)* #flush);
+        // What lower strata took away must be gone before anything is derived from it.
+        let first = f.units.iter().map(|u| release_name(*u));
+        let start = quote!(#(self.#clear.clear();)* #(self.#first(__args);)* #(#seeds)* #flush);
         let seed_chains = self.fill_chains();
         let positions: Vec<_> = events.iter().map(|r| format_ident!("__p{}", r.0)).collect();
         let runs = |rel: RelIx| -> TokenStream {

@@ -113,7 +113,9 @@ pub struct Standing {
 /// A recursive stratum: events, tables and views that feed each other within the tick. Nothing in it is
 /// strict, so facts only grow (a merged lattice row is replaced by a greater one).
 ///
-/// Carried out with a queue of facts: rows already in member events when the step begins (scheduled by
+/// First `units` are released, so that what lower strata took away from the members is gone before anything is derived
+/// from it: within the stratum facts only grow. Then it is
+/// carried out with a queue of facts: rows already in member events when the step begins (scheduled by
 /// `<+`); then whatever `seeds` emit. An event row not yet in its relation is appended and queued; a table's row is applied
 /// as usual and queued; when the queue is empty, `units` are released and `standing` rules inserted,
 /// in order, and each visible insertion into a member view is queued too. Taking a fact from the queue runs all

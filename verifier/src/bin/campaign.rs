@@ -55,11 +55,8 @@ fn main() -> ExitCode {
     }
     print!("{report}");
     println!("{seconds:.1} s, {:.0} programs a second", report.programs as f64 / seconds);
-    if report.failures.is_empty() && report.refused.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    // Refusals are the generator's affair: a check may see through a random program.
+    if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Plants each fault and says how it was noticed.

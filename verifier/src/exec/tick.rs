@@ -278,6 +278,10 @@ impl Exec {
     }
 
     fn fixpoint_queue(&mut self, fix: &Fixpoint, wishes: &mut Wishes) -> Result<(), Broken> {
+        // What lower strata took away must be gone before anything is derived from it.
+        for unit in &fix.units {
+            self.release(*unit);
+        }
         for p in &fix.seeds {
             for emitted in self.run(p, None) {
                 self.emit(emitted, wishes)?;
