@@ -43,13 +43,16 @@ pub fn number<'a>(all: impl Iterator<Item = &'a Contribution>, functions: usize,
     }
 }
 
+/// Computes an expression over slots.
+pub type Evaluate<'e> = dyn Fn(&PExpr, &dyn Fn(Slot) -> Value) -> Value + 'e;
+
 /// The rows of a group. `evaluate` computes a head's expression over the slots.
 pub fn rows(
     spec: &AggregateSpec,
     group: &Group,
     numbering: &Numbering,
     seed: u64,
-    evaluate: &dyn Fn(&PExpr, &dyn Fn(Slot) -> Value) -> Value,
+    evaluate: &Evaluate<'_>,
 ) -> BTreeSet<Row> {
     let mut rows = BTreeSet::new();
     for (member, times) in &group.members {

@@ -5,6 +5,9 @@ use anabranch_core::value::Value;
 use anabranch_dsl::plan::{Index, Relation, Track};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Rows by the values that they have in the columns of an index.
+type Groups = BTreeMap<Vec<Value>, BTreeSet<Row>>;
+
 /// The rows of a relation.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
@@ -12,7 +15,7 @@ pub struct Store {
     pub rows: BTreeSet<Row>,
     /// Events: the list that rules start from, with repetitions if the plan allows them.
     pub list: Vec<Row>,
-    indexes: Vec<(Index, BTreeMap<Vec<Value>, BTreeSet<Row>>)>,
+    indexes: Vec<(Index, Groups)>,
     track: Track,
     /// True now and not carried over.
     pub news: BTreeSet<Row>,

@@ -50,10 +50,10 @@ impl Exec {
                 self.append(rel, row, "what was scheduled")?;
             }
         }
-        if self.tick == 0 {
-            if let Some(rel) = self.rel(self.protocol.role(plan.role).start) {
-                self.append(rel, vec![Value::Int(i128::from(self.incarnation))], "the start")?;
-            }
+        if self.tick == 0
+            && let Some(rel) = self.rel(self.protocol.role(plan.role).start)
+        {
+            self.append(rel, vec![Value::Int(i128::from(self.incarnation))], "the start")?;
         }
 
         // Phase C.

@@ -1,8 +1,8 @@
 //! Lowering: from the checked rules of a role to its plan.
 //!
-//! In this order: rules become [logical rules](logical) ([`translate`], [`heads`]), what needs it gets hidden
-//! relations ([`hidden`]); it is decided which relations can lose rows ([`super::facts::removable`]); rules over state become
-//! [delta pipelines](views), rules driven by events [steps]; then the analyses in [`super::facts`] fill in what makes
+//! In this order: rules become logical rules (`logical`) (`translate`, `heads`), what needs it gets hidden
+//! relations (`hidden`); it is decided which relations can lose rows ([`super::facts::removable`]); rules over state become
+//! delta pipelines (`views`), rules driven by events steps (`steps`); then the analyses in [`super::facts`] fill in what makes
 //! the plan cheap to carry out.
 //!
 //! The program must have passed all checks: what they exclude (unbound variables, unstratified programs) is
