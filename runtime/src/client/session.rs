@@ -107,8 +107,13 @@ impl Client {
         let route = info.by.map(|by| u64::from(args[by].route()));
         match self.call_raw(info.tag, bytes.into(), route).await {
             Ok(reply) => {
-                let columns = Schema::Tuple(info.reply.iter().map(|(_, schema)| schema.clone()).collect());
-                decode(&columns, &reply)
+                // Column by column: an answer without columns has no bytes, unlike an empty tuple.
+                let mut input = Reader::new(&reply);
+                let columns = info.reply.iter().map(|(_, schema)| schema.decode(&mut input));
+                let columns: Result<Vec<Value>, _> = columns.collect();
+                columns
+                    .map(Value::tuple)
+                    .map_err(|e| CallError::Unknown(format!("the answer is malformed: {e}")))
             }
             Err(CallError::Refused(error)) => {
                 let schema = info.error.clone().unwrap_or(Schema::Unit);

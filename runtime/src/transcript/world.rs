@@ -7,7 +7,7 @@ use anabranch_core::data::Schema;
 use anabranch_core::id::Req;
 use anabranch_core::node::{Answer, Ids, Node, NodeIndex, Outbox, Protocol, Setup, TickArgs};
 use anabranch_core::value::Value;
-use anabranch_core::wire::Reader;
+use anabranch_core::wire::{Reader, WireError};
 use std::path::Path;
 
 /// So many deliveries in one step are taken for a loop.
@@ -203,8 +203,7 @@ impl World {
                 let mut reader = Reader::new(bytes);
                 let tag = reader.varint().map_err(|e| e.to_string())?;
                 let info = infos.iter().find(|m| u64::from(m.tag) == tag).ok_or("an unknown message")?;
-                let shape = Schema::Tuple(info.columns.iter().map(|c| c.1.clone()).collect());
-                let row = shape.decode(&mut reader).map_err(|e| format!("{}: {e}", info.name))?;
+                let row = columns(&info.columns, &mut reader).map_err(|e| format!("{}: {e}", info.name))?;
                 sent.push((info.name, to.0 as usize, row, bytes.to_vec()));
             }
         }
@@ -238,8 +237,7 @@ impl World {
             start = *end as usize;
             let tag = reader.varint().map_err(|e| e.to_string())?;
             let info = infos.iter().find(|m| u64::from(m.tag) == tag).ok_or("an unknown durable event")?;
-            let shape = Schema::Tuple(info.columns.iter().map(|c| c.1.clone()).collect());
-            let row = shape.decode(&mut reader).map_err(|e| format!("{}: {e}", info.name))?;
+            let row = columns(&info.columns, &mut reader).map_err(|e| format!("{}: {e}", info.name))?;
             lines.push(format!("  tells {}{}", info.name, self.names.row(&info.columns, &row)));
         }
         lines.sort();
@@ -252,8 +250,7 @@ impl World {
         let name = self.names.value(&Schema::Req, &Value::Req(req));
         Ok(match answer {
             Answer::Reply(bytes) => {
-                let shape = Schema::Tuple(info.reply.iter().map(|c| c.1.clone()).collect());
-                let row = shape.decode(&mut Reader::new(bytes)).map_err(|e| e.to_string())?;
+                let row = columns(&info.reply, &mut Reader::new(bytes)).map_err(|e| e.to_string())?;
                 format!("  reply {name} {}", self.names.row(&info.reply, &row))
             }
             Answer::Refuse(bytes) => {
@@ -457,4 +454,11 @@ impl Message {
     fn line(&self) -> String {
         format!("  m{} {}", self.number, self.text)
     }
+}
+
+/// A row; without columns it has no bytes, unlike an empty tuple.
+fn columns(columns: &[(&'static str, Schema)], input: &mut Reader<'_>) -> Result<Value, WireError> {
+    let items: Result<Vec<Value>, WireError> =
+        columns.iter().map(|(_, schema)| schema.decode(input)).collect();
+    items.map(Value::tuple)
 }
