@@ -145,6 +145,12 @@ impl Cx<'_> {
                     let weight = if mode == Mode::Delta { quote!(__w) } else { quote!(1) };
                     quote!(self.#counts.add(#row, #weight);)
                 }
+                Accumulator::Direct => {
+                    let add = format_ident!("__add{}", rel.0);
+                    let del = format_ident!("__del{}", rel.0);
+                    let weight = if mode == Mode::Delta { quote!(__w) } else { quote!(1i64) };
+                    quote!({ let __row = #row; if #weight > 0 { self.#add(&__row); } else { self.#del(&__row); } })
+                }
                 Accumulator::Candidates => {
                     let candidates = field("cand", rel);
                     quote!(self.#candidates.push(#row);)

@@ -77,7 +77,7 @@ pub fn expand(
     Ok(quote! {
         #(#[doc = #docs])*
         #[allow(
-            unused, non_camel_case_types, non_snake_case, unreachable_patterns, irrefutable_let_patterns,
+            unused, missing_docs, non_camel_case_types, non_snake_case, unreachable_patterns, irrefutable_let_patterns,
             clippy::all, clippy::pedantic
         )]
         pub mod #name {

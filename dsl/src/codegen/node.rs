@@ -271,7 +271,7 @@ impl Cx<'_> {
                         out.push((p.field.clone(), ty));
                     }
                     match accumulator {
-                        Accumulator::None => {}
+                        Accumulator::None | Accumulator::Direct => {}
                         Accumulator::Counted => {
                             out.push((field("c", rel), quote!(__core::store::Counted<#row>)))
                         }

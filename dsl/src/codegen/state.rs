@@ -494,6 +494,7 @@ impl Cx<'_> {
                 };
                 match self.accumulator(rel) {
                     Accumulator::Counted => counted,
+                    Accumulator::Direct => quote!(),
                     Accumulator::Pending => quote! {
                         if self.#counts.is_dirty() {
                             let (__lost, __gained) = self.#counts.take();

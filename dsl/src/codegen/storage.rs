@@ -64,6 +64,8 @@ pub enum Accumulator {
     Counted,
     /// `Pending`.
     Pending,
+    /// Nothing waits: the rows of a timer that are those of a keyed table, one for one, go to its queue at once.
+    Direct,
     /// The size of a group of another relation's index: a list of changes.
     Sizes,
     /// `Aggregated`, whose rows are applied directly.
@@ -148,7 +150,14 @@ impl Stored {
                     ViewStorage::Projection { rel, index, .. }
                         if !probed && plan.relation(*rel).indexes[index.index()].unique =>
                     {
-                        Accumulator::Pending
+                        // The table never holds two rows with one key, so that no row has two derivations even
+                        // for a moment, and a queue can follow derivation by derivation.
+                        let table = matches!(plan.relation(*rel).class, Class::Table);
+                        let alone = relation.source.is_none()
+                            && relation.deltas.is_empty()
+                            && relation.dirties.is_empty()
+                            && !(relation.track.new || relation.track.old);
+                        if table && alone { Accumulator::Direct } else { Accumulator::Pending }
                     }
                     ViewStorage::GroupSize { rel, index, lags: false, .. }
                         if !probed
@@ -170,14 +179,21 @@ impl Stored {
                     _ => true,
                 };
                 let recursive = matches!(accumulator, Accumulator::Candidates | Accumulator::Recomputed);
-                let bare = !probed && matches!(accumulator, Accumulator::Pending | Accumulator::Sizes)
+                let bare = !probed
+                    && matches!(accumulator, Accumulator::Pending | Accumulator::Sizes | Accumulator::Direct)
                     || matches!(storage, ViewStorage::Nothing) && !recursive
                     || matches!(
                         accumulator,
                         Accumulator::Counted | Accumulator::GroupsCounted | Accumulator::Groups
                     ) && !self_probed;
                 let indexes = match bare && !probed {
-                    true if matches!(accumulator, Accumulator::Pending | Accumulator::Sizes) => Vec::new(),
+                    true if matches!(
+                        accumulator,
+                        Accumulator::Pending | Accumulator::Sizes | Accumulator::Direct
+                    ) =>
+                    {
+                        Vec::new()
+                    }
                     _ => physical(relation, ix, &all, integer, needs, !bare),
                 };
                 Shape::State { accumulator, indexes }
@@ -185,7 +201,7 @@ impl Stored {
         };
         let enumerable = match &shape {
             Shape::State { accumulator: Accumulator::Pending, indexes } => !indexes.is_empty(),
-            Shape::State { accumulator: Accumulator::Sizes, .. } => false,
+            Shape::State { accumulator: Accumulator::Sizes | Accumulator::Direct, .. } => false,
             _ => true,
         };
         Stored { shape, self_probed, enumerable }
