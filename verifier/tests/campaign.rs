@@ -102,7 +102,7 @@ const MUST_TAKE: &[&str] = &[
 fn executor_and_interpreter_agree() {
     let options = Options { programs: 2500, seed: 1, threads: 2, ..Options::default() };
     let report = campaign(&options, Some(&executor));
-    for (seed, failure) in &report.failures {
+    if let Some((seed, failure)) = report.failures.first() {
         panic!("seed {seed}:\n{failure}");
     }
     assert!(

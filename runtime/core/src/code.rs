@@ -164,7 +164,7 @@ impl<R: Hash + Eq + Clone> Sent<R> {
     fn note(&mut self, to: u32, row: R) -> bool {
         use hashbrown::hash_table::Entry;
         let entry = (to, row);
-        match self.index.entry(hash_of(&entry), |e| *e == entry, |e| hash_of(e)) {
+        match self.index.entry(hash_of(&entry), |e| *e == entry, hash_of) {
             Entry::Occupied(_) => false,
             Entry::Vacant(gap) => {
                 gap.insert(entry);

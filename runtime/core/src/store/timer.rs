@@ -330,9 +330,9 @@ mod tests {
                 }
                 // Rows come and go.
                 let row = (dice.below(50),);
-                if !twin.contains_key(&row) {
+                if let std::collections::btree_map::Entry::Vacant(absent) = twin.entry(row) {
                     timer.plus(&row);
-                    twin.insert(row, Some((now + 20 + tick.jitter(&row), 20)));
+                    absent.insert(Some((now + 20 + tick.jitter(&row), 20)));
                 } else if dice.below(2) == 0 {
                     timer.minus(&row);
                     if dice.below(3) == 0 {
