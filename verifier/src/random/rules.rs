@@ -165,7 +165,7 @@ impl Gen {
                         inner.body.push(format!("if {x} < 2"));
                     } else {
                         let z = inner.fresh(&T::Num);
-                        inner.body.push(format!("let {z} = {x} + 1"));
+                        inner.body.push(format!("let {z} = ({x} + 1) % 3"));
                     }
                 }
                 scope.body.push(format!("new ({})", inner.body.join(", ")));
