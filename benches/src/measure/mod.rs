@@ -1,6 +1,6 @@
 //! Measuring deployments: closed-loop load, latency, CPU time per operation of every node, ratios.
 //!
-//! A [`Target`] is a running deployment that can be loaded; [`interleave`] loads several in turn, so that what
+//! A [`Target`] is a running deployment that can be loaded; [`interleave()`] loads several in turn, so that what
 //! disturbs the machine disturbs all of them; [`report`] takes medians and prints. Open-loop load and remote
 //! hosts are left out: a node's CPU time is read from this machine's `/proc`.
 

@@ -5,7 +5,7 @@
 //! the layout does, the program is the same. The printer writes through the same layout, so that printed
 //! text is formatted text.
 //!
-//! Read next: [`lex`] for tokens, [`space`] for spaces within a line, [`layout`] for lines.
+//! Read next: [`mod@lex`] for tokens, [`space`] for spaces within a line, [`layout`] for lines.
 
 pub mod items;
 pub mod layout;
