@@ -128,8 +128,39 @@ pub struct Role {
     pub relation: RelId,
     /// The relation `start(n)` of this role.
     pub start: RelId,
+    /// `role ender of coordinator`: a part of that role. It has the same instances, its nodes say `me` to the same
+    /// addresses, and an address of the whole family chooses the part by the message that is sent to it.
+    /// Never itself a part: parts of parts name the role at the root.
+    pub part_of: Option<RoleId>,
+    /// `partitioned`: an instance may consist of several nodes; every input says how it is routed.
+    pub partitioned: bool,
+    /// `shares fate`: restarts together with the other parts of its instance that share fate, behind a barrier.
+    pub shares_fate: bool,
+    /// `held`: what a node sends leaves once the receivers of its ordered streams have taken what it streamed
+    /// to them in the same macro-step and before.
+    pub held: bool,
+    /// `sequencer`: its replicated tables are copied to all partitions of the role that it is a part of.
+    pub sequencer: bool,
     /// The declaration.
     pub place: Place,
+}
+
+impl Role {
+    /// A role as `role name;` declares it: whole, not partitioned.
+    pub fn whole(name: String, docs: Vec<String>, relation: RelId, start: RelId, place: Place) -> Role {
+        Role {
+            name,
+            docs,
+            relation,
+            start,
+            part_of: None,
+            partitioned: false,
+            shares_fate: false,
+            held: false,
+            sequencer: false,
+            place,
+        }
+    }
 }
 
 /// `param patience: Duration = 500ms;`
@@ -174,10 +205,40 @@ pub struct Relation {
     pub durable: bool,
     /// Read only by invariants.
     pub ghost: bool,
+    /// `routed ..`: which partition takes a message or request, or keeps a row of a table. `None` where the role is
+    /// not partitioned, and for tables whose rows need not move when the number of partitions changes.
+    pub routing: Option<Routing>,
+    /// How a message travels.
+    pub delivery: Delivery,
+    /// `replicated table`: written by the sequencer, read by the partitions.
+    pub replicated: bool,
     /// The rule that declared it (`event e(..) <= ..`), for printing.
     pub declared_by: Option<RuleId>,
     /// The declaration.
     pub place: Place,
+}
+
+/// Which partition of the receiving instance takes a row.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Routing {
+    /// `routed by e`: the one that the stable routing hash of an expression over the columns' names chooses.
+    By(Expr),
+    /// `routed to e`: the one with this number (`u64`, from 0).
+    To(Expr),
+    /// `routed to all`: every one.
+    All,
+}
+
+/// How a message travels. By default: after any delay, in any order, not at all if an end crashes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Delivery {
+    /// `ordered`: all ordered messages from one node to another form a stream of units. A unit is what one
+    /// macro-step sent, it arrives whole, in the sender's order, at most one per macro-step.
+    pub ordered: bool,
+    /// `logged`: kept by the sender, across its crashes, until it is durable at the receiver.
+    pub logged: bool,
+    /// `sealed`: every partition of the sender sends its part; the receiver takes the combined whole.
+    pub sealed: bool,
 }
 
 /// What a relation is.
@@ -558,9 +619,26 @@ pub enum AggregateFn {
     FirstGap,
 }
 
-/// `never name(args) <= body;`
+/// What a property says of its body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum PropertyKind {
+    /// `never`: in no state of any run.
+    #[default]
+    Never,
+    /// `sometimes`: in some state of some run, or the runs tested nothing.
+    Sometimes,
+    /// `eventually name(..) within d`: once faults have stopped, in some state within this many milliseconds.
+    Eventually {
+        /// The bound, of virtual time.
+        within_ms: u64,
+    },
+}
+
+/// `never name(args) <= body;` and its kin.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Invariant {
+    /// Which kind of property.
+    pub kind: PropertyKind,
     /// The name.
     pub name: String,
     /// What to report.
@@ -581,6 +659,10 @@ impl Protocol {
     /// The role under an id.
     pub fn role(&self, id: RoleId) -> &Role {
         &self.roles[id.index()]
+    }
+    /// The role at the root of a part's family; a whole role is its own.
+    pub fn family(&self, id: RoleId) -> RoleId {
+        self.role(id).part_of.unwrap_or(id)
     }
     /// The rules of one role, with their ids.
     pub fn rules_of(&self, role: RoleId) -> impl Iterator<Item = (RuleId, &Rule)> {

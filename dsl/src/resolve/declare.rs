@@ -348,6 +348,9 @@ fn plain(name: &str, role: Option<RoleId>, kind: RelationKind, key: Option<usize
         key,
         durable: false,
         ghost: false,
+        routing: None,
+        delivery: Default::default(),
+        replicated: false,
         declared_by: None,
         place,
     }

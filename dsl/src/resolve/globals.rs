@@ -40,13 +40,14 @@ impl Resolver {
                         let start = RelId(2 * role.0 + 1);
                         self.names.globals.insert(name.to_string(), relation);
                         self.names.locals[role.index()].insert("start".into(), start);
-                        self.protocol.roles.push(Role {
-                            name: name.to_string(),
-                            docs: docs.clone(),
+                        let place = Place(name.span());
+                        self.protocol.roles.push(Role::whole(
+                            name.to_string(),
+                            docs.clone(),
                             relation,
                             start,
-                            place: Place(name.span()),
-                        });
+                            place,
+                        ));
                     }
                 }
                 _ => {}

@@ -115,6 +115,7 @@ impl<'a> Rules<'a> {
             return None;
         }
         Some(Invariant {
+            kind: Default::default(),
             name: never.name.to_string(),
             args: args.into_iter().flatten().collect(),
             body: body?,
