@@ -13,5 +13,7 @@ pub mod draw;
 pub mod engine;
 pub mod eval;
 pub mod exec;
+pub mod history;
 pub mod interp;
 pub mod random;
+pub mod trace;
