@@ -15,5 +15,6 @@ pub mod eval;
 pub mod exec;
 pub mod history;
 pub mod interp;
+pub mod property;
 pub mod random;
 pub mod trace;

@@ -53,6 +53,13 @@ impl Closed {
                 _ => {}
             }
         }
+        for invariant in &protocol.invariants {
+            walk.vars.clear();
+            walk.body(&invariant.body);
+            for arg in &invariant.args {
+                walk.expr(arg, &Ty::Unknown);
+            }
+        }
         for require in &protocol.requires {
             walk.vars.clear();
             walk.expr(require, &Ty::Bool);
