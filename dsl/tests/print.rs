@@ -54,6 +54,15 @@ const ALL: &str = "
         /// A role.
         role a;
         role b;
+        /// A part.
+        role part of a, partitioned, shares fate, held;
+        role order of a, sequencer;
+        role beside of a, partitioned;
+        message unit(x: u64, p: a) to part routed by x % 7, ordered;
+        message wide(x: u64) to part routed to all, ordered, logged;
+        message by_number(n: u64) to part routed to n, sealed;
+        message several(x: u64, y: u64) to beside routed by (x, y), logged;
+        request ask(x: u64) -> () at part by x routed by req, resend;
         param limit: u64 = 10 + 2;
         param wait: Duration = 1500ms;
         param must: Option<u64>;
@@ -112,8 +121,32 @@ const ALL: &str = "
         at b {
             n(x, me) @ a.of(x) <~ m(x, (_, Some(to))), if to == me;
         }
+        at part {
+            durable table row(x: u64, y: u64) routed by (x, y);
+            var copies(x: u64) = 0;
+            row(x, partition) <= unit(x, _), if x < part.partitions() && x != order.len();
+            row(x, n) <= wide(x), next_(n);
+            copies(x + 1) <+ by_number(partition), copies(x);
+            on unit(x, p) { n(x, b.at(x)) @ p <~ part(p); }
+            reply ask(req) <~ ask(req, _);
+        }
+        at order {
+            durable replicated var next_(n: Max<u64>);
+            replicated table seen_too(x: u64);
+            next_(n) <= start(n);
+            unit(n, me) @ me <~ start(n);
+            wide(n) @ me <~ start(n), seen_too(_);
+            seen_too(n) <= start(n);
+            by_number(n) @ me <~ start(n);
+            several(n, n) @ p <~ start(n), a(p);
+        }
+        at beside {
+            on several(..) {}
+        }
         /// Documented.
         never split(x) <= set(x, _) at p, set(x, 1) at q, if p != q;
+        sometimes joined(x) <= set(x, _) at _;
+        eventually done(x) within 90s <= row(x, _) at p, set(x, _) at p;
     ";
 
 #[test]

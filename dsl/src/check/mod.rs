@@ -1,7 +1,8 @@
 //! Checks of a resolved protocol, each a diagnostic that names every rule involved.
 //!
 //! Errors: events and state ([`events`]), aggregates and look-ups ([`aggregates`]), stratification
-//! ([`cycles`]), keys ([`keys`]), ghost state ([`ghosts`]). Warnings: [`lints`] on rules that may not mean
+//! ([`cycles`]), keys ([`keys`]), ghost state ([`ghosts`]), parts and
+//! partitions ([`scale`]). Warnings: [`lints`] on rules that may not mean
 //! what was intended, [`unused`] on what is never read or written, [`requests`] on requests that may be lost,
 //! [`endless`] on macro-steps that never end.
 //!
@@ -16,6 +17,7 @@ pub mod ghosts;
 pub mod keys;
 pub mod lints;
 pub mod requests;
+pub mod scale;
 pub mod unused;
 mod walk;
 
@@ -30,6 +32,7 @@ pub fn check(protocol: &Protocol, whole: bool, errors: &mut Vec<Diagnostic>) {
     cycles::check(protocol, errors);
     keys::check(protocol, errors);
     ghosts::check(protocol, errors);
+    scale::check(protocol, errors);
     lints::check(protocol, errors);
     if whole {
         unused::check(protocol, errors);

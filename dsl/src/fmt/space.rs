@@ -7,8 +7,32 @@ use super::lex::{Kind, Tok, opens_generics, operator};
 
 /// Words after which an operand begins: a bracket or operator there is not a call, index or infix.
 const PREFIX_WORDS: &[&str] = &[
-    "if", "let", "in", "for", "match", "return", "else", "new", "old", "on", "mut", "while", "loop", "move",
-    "as", "at", "to", "never", "forget", "break", "ref", "dyn", "by", "require",
+    "if",
+    "let",
+    "in",
+    "for",
+    "match",
+    "return",
+    "else",
+    "new",
+    "old",
+    "on",
+    "mut",
+    "while",
+    "loop",
+    "move",
+    "as",
+    "at",
+    "to",
+    "never",
+    "sometimes",
+    "eventually",
+    "forget",
+    "break",
+    "ref",
+    "dyn",
+    "by",
+    "require",
 ];
 
 /// The role of a token, as far as spacing goes.

@@ -3,7 +3,8 @@
 use super::rule::{bracketed, call, commas, fixed};
 use crate::fmt::lex::{Tok, from_stream};
 use crate::ir::{
-    Column, Constant, Delay, Lattice, Machine, Param, Relation, RelationKind, Request, Schedule, Tokens,
+    Column, Constant, Delay, Delivery, Lattice, Machine, Param, Relation, RelationKind, Request, Role,
+    Routing, Schedule, Tokens,
 };
 
 pub(super) fn column(column: &Column) -> Vec<Tok> {
@@ -42,7 +43,7 @@ fn delay(delay: &Delay) -> Vec<Tok> {
     }
 }
 
-fn millis(n: u64) -> Vec<Tok> {
+pub(super) fn millis(n: u64) -> Vec<Tok> {
     let units = [(3_600_000, "h"), (60_000, "min"), (1000, "s")];
     let unit = units.iter().find(|(scale, _)| n > 0 && n.is_multiple_of(*scale));
     fixed(&unit.map_or_else(|| format!("{n}ms"), |(scale, unit)| format!("{}{unit}", n / scale)))
@@ -70,6 +71,45 @@ fn schedule(schedule: &Schedule) -> Vec<Tok> {
 }
 
 impl super::Printer<'_> {
+    pub(super) fn role(&self, role: &Role) -> Vec<Tok> {
+        let mut out = format!("role {}", role.name);
+        if let Some(whole) = role.part_of {
+            out += &format!(" of {}", self.ir.role(whole).name);
+        }
+        let words = [
+            (role.partitioned, "partitioned"),
+            (role.shares_fate, "shares fate"),
+            (role.held, "held"),
+            (role.sequencer, "sequencer"),
+        ];
+        for (_, word) in words.iter().filter(|(said, _)| *said) {
+            out += &format!(", {word}");
+        }
+        fixed(&out)
+    }
+
+    /// `routed ..`.
+    fn routing(&self, relation: &Relation) -> Vec<Tok> {
+        let (words, e) = match &relation.routing {
+            None => return Vec::new(),
+            Some(Routing::All) => return fixed("routed to all"),
+            Some(Routing::By(e)) => ("routed by", e),
+            Some(Routing::To(e)) => ("routed to", e),
+        };
+        let mut out = fixed(words);
+        out.extend(self.expr(e));
+        out
+    }
+
+    /// `ordered, logged, sealed`.
+    fn delivery(relation: &Relation) -> Vec<Tok> {
+        let Delivery { ordered, logged, sealed } = relation.delivery;
+        let words = [(ordered, "ordered"), (logged, "logged"), (sealed, "sealed")];
+        let said: Vec<&str> = words.iter().filter(|(said, _)| *said).map(|(_, word)| *word).collect();
+        let comma = if relation.routing.is_some() && !said.is_empty() { ", " } else { "" };
+        fixed(&format!("{comma}{}", said.join(", ")))
+    }
+
     pub(super) fn param(&self, param: &Param) -> Vec<Tok> {
         let mut out = fixed(&format!("param {}:", param.name));
         out.extend(from_stream(&param.ty.0));
@@ -91,6 +131,8 @@ impl super::Printer<'_> {
                 let mut out = fixed("message");
                 out.extend(call(&relation.name, columns(&relation.columns)));
                 out.extend(fixed(&format!("to {role}")));
+                out.extend(self.routing(relation));
+                out.extend(Self::delivery(relation));
                 Some(out)
             }
             RelationKind::Request(request) => Some(self.request(relation, request, role)),
@@ -112,6 +154,7 @@ impl super::Printer<'_> {
         if let Some(by) = request.by {
             out.extend(fixed(&format!("by {}", relation.columns[by].name)));
         }
+        out.extend(self.routing(relation));
         if request.resend {
             out.extend(fixed(", resend"));
         }
@@ -119,13 +162,11 @@ impl super::Printer<'_> {
     }
 
     /// What stands before the relation's kind.
-    pub(super) fn qualifiers(relation: &Relation) -> &'static str {
-        match (relation.durable, relation.ghost) {
-            (true, true) => "durable ghost",
-            (true, false) => "durable",
-            (false, true) => "ghost",
-            (false, false) => "",
-        }
+    pub(super) fn qualifiers(relation: &Relation) -> String {
+        let words =
+            [(relation.durable, "durable"), (relation.ghost, "ghost"), (relation.replicated, "replicated")];
+        let said: Vec<&str> = words.iter().filter(|(said, _)| *said).map(|(_, word)| *word).collect();
+        said.join(" ")
     }
 
     /// The word that declares a relation of a role; `None` for those that come by themselves.
@@ -142,7 +183,7 @@ impl super::Printer<'_> {
 
     /// The declaration of a relation of a role, by itself; `None` for those that come by themselves.
     pub(super) fn local(&self, relation: &Relation) -> Option<Vec<Tok>> {
-        let mut out = fixed(Self::qualifiers(relation));
+        let mut out = fixed(&Self::qualifiers(relation));
         match &relation.kind {
             RelationKind::MachineFeed(id) => {
                 return Some(self.machine(&self.ir.machines[id.index()], relation));
@@ -171,6 +212,7 @@ impl super::Printer<'_> {
             _ => {
                 out.extend(fixed(Self::keyword(relation)?));
                 out.extend(call(&relation.name, keyed(relation)));
+                out.extend(self.routing(relation));
             }
         }
         Some(out)

@@ -114,7 +114,7 @@ impl<'a> Printer<'a> {
         let none: &[String] = &[];
         self.statement(&ir.docs, fixed(&format!("protocol {}", ir.name)), ";");
         self.section(ir.uses.iter().map(|u| (none, self.use_(&u.0))).collect());
-        self.section(ir.roles.iter().map(|r| (&r.docs[..], fixed(&format!("role {}", r.name)))).collect());
+        self.section(ir.roles.iter().map(|r| (&r.docs[..], self.role(r))).collect());
         self.section(ir.params.iter().map(|p| (none, self.param(p))).collect());
         self.section(ir.aliases.iter().map(|a| (none, self.alias(a))).collect());
         let requires =
@@ -165,7 +165,7 @@ impl<'a> Printer<'a> {
                     if let (true, Some(rel)) = (*declares, rule.head.relation()) {
                         let relation = ir.relation(rel);
                         docs = &relation.docs;
-                        toks.extend(fixed(Self::qualifiers(relation)));
+                        toks.extend(fixed(&Self::qualifiers(relation)));
                         toks.extend(fixed(Self::keyword(relation).unwrap_or("")));
                     }
                     self.gap = i > 0 && (self.gap || !docs.is_empty());

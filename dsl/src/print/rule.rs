@@ -2,8 +2,8 @@
 
 use crate::fmt::lex::{Kind, Tok, from_stream, lex};
 use crate::ir::{
-    Aggregate, AggregateFn, Atom, Expr, Head, Hole, Invariant, Literal, Pattern, Protocol, RelId, Rule,
-    Version,
+    Aggregate, AggregateFn, Atom, Expr, Head, Hole, Invariant, Literal, Pattern, PropertyKind, Protocol,
+    RelId, Rule, Version,
 };
 
 /// Tokens of fixed text.
@@ -104,8 +104,17 @@ impl super::Printer<'_> {
     }
 
     pub(super) fn invariant(&self, invariant: &Invariant) -> Vec<Tok> {
-        let mut out = fixed("never");
+        let (word, bound) = match invariant.kind {
+            PropertyKind::Never => ("never", None),
+            PropertyKind::Sometimes => ("sometimes", None),
+            PropertyKind::Eventually { within_ms } => ("eventually", Some(within_ms)),
+        };
+        let mut out = fixed(word);
         out.extend(call(&invariant.name, commas(invariant.args.iter().map(|e| self.expr(e)))));
+        if let Some(within_ms) = bound {
+            out.extend(fixed("within"));
+            out.extend(super::decl::millis(within_ms));
+        }
         out.extend(fixed("<="));
         out.extend(self.body(&invariant.body));
         out

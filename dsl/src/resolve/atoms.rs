@@ -90,7 +90,7 @@ impl Rules<'_> {
             return None;
         };
         let relation = &self.relations[rel.index()];
-        if let Some(owner) = relation.role.filter(|r| *r != role) {
+        if let Some(owner) = relation.role.filter(|r| *r != role && !relation.replicated) {
             let (here, there) = (&self.role_names[role.index()], &self.role_names[owner.index()]);
             self.errors.push(
                 Diagnostic::error(

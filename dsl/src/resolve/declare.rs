@@ -20,9 +20,11 @@ impl Resolver {
         for i in 0..self.protocol.roles.len() {
             let role = &self.protocol.roles[i];
             let (name, place, id) = (role.name.clone(), role.place, RoleId(i as u32));
+            // A part's instances are those of its whole.
+            let whole = &self.protocol.role(self.protocol.family(id)).name;
             let address = (
-                Column { name: "instance".into(), ty: ident_tokens(&name), lattice: None, place },
-                Some(Ty::known(&name)),
+                Column { name: "instance".into(), ty: ident_tokens(whole), lattice: None, place },
+                Some(Ty::known(whole)),
             );
             self.push(plain(&name, None, RelationKind::Instances(id), None, place), vec![address]);
             let n = self.column("n", "u64", place);
@@ -72,8 +74,20 @@ impl Resolver {
     ) -> Vec<(Column, Option<Ty>)> {
         let mut out: Vec<(Column, Option<Ty>)> = Vec::new();
         for column in columns {
-            let own_word =
-                ["me", "old", "new", "on", "at", "start", "never", "forget", "reply", "refuse", "redirect"];
+            let own_word = [
+                "me",
+                "old",
+                "new",
+                "on",
+                "at",
+                "start",
+                "never",
+                "forget",
+                "reply",
+                "refuse",
+                "redirect",
+                "partition",
+            ];
             if !own_word.contains(&column.name.to_string().as_str()) {
                 errors.extend(names::forbidden(&column.name));
             }
@@ -170,6 +184,7 @@ impl Resolver {
         let role = Some(role.unwrap_or(RoleId(0))).filter(|_| !self.protocol.roles.is_empty());
         let mut relation = plain(&ast.name.to_string(), role, kind, None, place);
         relation.docs = ast.docs.clone();
+        relation.delivery = ast.delivery;
         let id = self.push(relation, columns);
         self.names.globals.insert(ast.name.to_string(), id);
     }
@@ -280,8 +295,17 @@ impl Resolver {
         relation.docs = ast.docs.clone();
         relation.durable = ast.durable.is_some();
         relation.ghost = ast.ghost.is_some();
+        relation.replicated = ast.replicated.is_some();
         let id = self.push(relation, columns);
         self.names.locals[role.index()].insert(ast.name.to_string(), id);
+        if ast.replicated.is_some() {
+            let whole = self.protocol.family(role);
+            for other in (0..self.protocol.roles.len() as u32).map(RoleId) {
+                if other != role && self.protocol.family(other) == whole {
+                    self.names.shared[other.index()].insert(ast.name.to_string(), id);
+                }
+            }
+        }
     }
 
     fn machine(&mut self, role: RoleId, ast: &ast::Machine, errors: &mut Vec<Diagnostic>) {
@@ -362,7 +386,9 @@ fn derived_columns(head: &ast::Head) -> Vec<(Column, Option<Ty>)> {
     let parts = split_commas(&head.args.tokens, false).into_iter().chain(split_commas(values, false));
     let named = parts.enumerate().map(|(i, part)| {
         let name = match part {
-            [TokenTree::Ident(name)] if name != "me" && name != "_" => name.to_string(),
+            [TokenTree::Ident(name)] if name != "me" && name != "partition" && name != "_" => {
+                name.to_string()
+            }
             [TokenTree::Ident(f), TokenTree::Group(_)] => f.to_string(),
             _ => format!("c{i}"),
         };

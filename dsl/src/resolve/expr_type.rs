@@ -97,6 +97,8 @@ impl Env<'_> {
                         ty.clone()
                     } else if let (true, Some(me)) = (name == "me", &self.me) {
                         me.clone()
+                    } else if name == "partition" && self.me.is_some() {
+                        Ty::known("u64")
                     } else if let Some(ty) = self.params.get(&name) {
                         ty.clone()
                     } else if name == "None" {
@@ -198,8 +200,8 @@ impl Env<'_> {
             && self.types.roles.contains(&ident.to_string())
         {
             return match name.as_str() {
-                "len" | "majority" => Ty::known("u64"),
-                "at" | "of" | "after" => Ty::Known(ident.to_string(), Vec::new()),
+                "len" | "majority" | "partitions" => Ty::known("u64"),
+                "at" | "of" | "after" => self.types.address(&ident.to_string()),
                 _ => self.types.fresh(),
             };
         }

@@ -27,12 +27,13 @@ impl Resolver {
                     imports(&raw.tokens, &mut self.names);
                     self.protocol.uses.push(Tokens(raw.stream()));
                 }
-                Item::Role(name, docs) => {
+                Item::Role(ast::Role { name, docs, partitioned, shares_fate, held, sequencer, .. }) => {
                     let first = self.names.declare(name, errors);
                     if first {
                         let role = RoleId(self.protocol.roles.len() as u32);
                         self.names.roles.insert(name.to_string(), role);
                         self.names.locals.push(BTreeMap::new());
+                        self.names.shared.push(BTreeMap::new());
                         self.types.roles.insert(name.to_string());
                         self.types.role_order.push(name.to_string());
                         // Two static relations per role come first of all.
@@ -41,22 +42,24 @@ impl Resolver {
                         self.names.globals.insert(name.to_string(), relation);
                         self.names.locals[role.index()].insert("start".into(), start);
                         let place = Place(name.span());
-                        self.protocol.roles.push(Role::whole(
-                            name.to_string(),
-                            docs.clone(),
-                            relation,
-                            start,
-                            place,
-                        ));
+                        let whole = Role::whole(name.to_string(), docs.clone(), relation, start, place);
+                        self.protocol.roles.push(Role {
+                            partitioned: partitioned.is_some(),
+                            shares_fate: shares_fate.is_some(),
+                            held: held.is_some(),
+                            sequencer: sequencer.is_some(),
+                            ..whole
+                        });
                     }
                 }
                 _ => {}
             }
         }
+        self.families(ast, errors);
         self.types.imported = self.names.imported.clone();
         errors.extend(names::forbidden(&ast.name));
         for item in &ast.items {
-            if let Item::Role(name, _) | Item::Alias(name, _) = item
+            if let Item::Role(ast::Role { name, .. }) | Item::Alias(name, _) = item
                 && self.names.imported.contains(&name.to_string())
             {
                 errors.push(Diagnostic::error(
@@ -136,6 +139,49 @@ impl Resolver {
             errors.push(
                 Diagnostic::error("roles", ast.name.span(), "a protocol needs a role").help("`role server;`"),
             );
+        }
+    }
+
+    /// `of`: which roles are parts of which.
+    fn families(&mut self, ast: &ast::Protocol, errors: &mut Vec<Diagnostic>) {
+        for item in &ast.items {
+            let Item::Role(ast::Role { name, of: Some(of), .. }) = item else { continue };
+            let Some(whole) = self.role(of, errors) else { continue };
+            let Some(part) = self.names.roles.get(&name.to_string()).copied() else { continue };
+            // A second declaration under this name has been reported.
+            if self.protocol.role(part).place.0.start() != name.span().start() {
+                continue;
+            }
+            if part == whole {
+                errors.push(Diagnostic::error(
+                    "part",
+                    of.span(),
+                    format!("`{name}` cannot be a part of itself"),
+                ));
+                continue;
+            }
+            self.protocol.roles[part.index()].part_of = Some(whole);
+        }
+        for item in &ast.items {
+            let Item::Role(ast::Role { name, of: Some(of), .. }) = item else { continue };
+            let Some(part) = self.names.roles.get(&name.to_string()).copied() else { continue };
+            let Some(whole) = self.protocol.role(part).part_of else { continue };
+            if let Some(root) = self.protocol.role(whole).part_of {
+                let root = &self.protocol.role(root).name;
+                errors.push(
+                    Diagnostic::error(
+                        "part",
+                        of.span(),
+                        format!("`{of}` is itself a part of `{root}`: parts have no parts"),
+                    )
+                    .label(self.protocol.role(whole).place.0, "declared here")
+                    .help(format!("name the whole: `role {name} of {root}`")),
+                );
+                self.protocol.roles[part.index()].part_of = None;
+                continue;
+            }
+            let whole = self.protocol.role(whole).name.clone();
+            self.types.wholes.insert(name.to_string(), whole);
         }
     }
 

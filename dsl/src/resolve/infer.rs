@@ -7,7 +7,7 @@ use super::expr_type::Env;
 use super::leaf::Parsed;
 use super::types::{Ty, Types};
 use crate::diag::Diagnostic;
-use crate::ir::{Atom, Expr, Head, Literal, Pattern, Place, Protocol, RelId, RelationKind};
+use crate::ir::{Atom, Expr, Head, Literal, Pattern, Place, Protocol, RelId, RelationKind, Routing};
 use proc_macro2::Span;
 use std::collections::BTreeMap;
 
@@ -88,14 +88,25 @@ fn pass(
         scope += 1;
     };
     for rule in &p.rules {
-        with(Some(&p.role(rule.role).name), &mut |walk| {
+        with(Some(&p.role(p.family(rule.role)).name), &mut |walk| {
             walk.body(&rule.body);
             walk.head(&rule.head);
         });
     }
     for (i, relation) in p.relations.iter().enumerate() {
-        let role = relation.role.map(|r| p.role(r).name.as_str());
+        let role = relation.role.map(|r| p.role(p.family(r)).name.as_str());
         with(role, &mut |walk| match &relation.kind {
+            _ if relation.routing.is_some() => {
+                for (column, ty) in relation.columns.iter().zip(walk.env.columns[i].clone()) {
+                    walk.bind(&column.name, column.place.0, &ty);
+                }
+                if let Some(Routing::To(e)) = &relation.routing {
+                    let ty = walk.env.leaf(e);
+                    walk.agree(&Ty::known("u64"), &ty, e.place, &|_, f| {
+                        format!("a partition's number is `u64`, but this is {f}")
+                    });
+                }
+            }
             RelationKind::Timer(timer) => {
                 for (column, ty) in relation.columns.iter().zip(walk.env.columns[i].clone()) {
                     walk.bind(&column.name, column.place.0, &ty);
@@ -219,7 +230,7 @@ impl Walk<'_, '_> {
             self.labelled(before, column.place.0, format!("column `{}` of `{}`", column.name, relation.name));
         }
         if let (Some(at), Some(role)) = (&atom.at, relation.role) {
-            let ty = Ty::known(&self.protocol.role(role).name);
+            let ty = Ty::known(&self.protocol.role(self.protocol.family(role)).name);
             self.pattern(at, &ty, "the node");
         }
     }
@@ -319,7 +330,7 @@ impl Walk<'_, '_> {
     fn address(&mut self, rel: RelId, to: &Expr, how: &str) {
         let relation = self.protocol.relation(rel);
         let Some(role) = relation.role else { return };
-        let role = &self.protocol.role(role).name;
+        let role = &self.protocol.role(self.protocol.family(role)).name;
         let found = self.env.leaf(to);
         let before = self.count();
         self.agree(&Ty::known(role), &found, to.place, &|_, f| {

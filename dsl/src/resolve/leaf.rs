@@ -150,7 +150,7 @@ impl Leaves<'_> {
     /// Names that are there without being bound: `me`, parameters, roles, constants, imports.
     fn is_ambient(&self, ident: &Ident) -> bool {
         let name = ident.to_string();
-        (name == "me" && self.role.is_some())
+        (matches!(name.as_str(), "me" | "partition") && self.role.is_some())
             || self.names.params.contains(&name)
             || self.names.roles.contains_key(&name)
             || self.names.imported.contains(&name)
@@ -164,11 +164,11 @@ impl Leaves<'_> {
         let name = ident.to_string();
         let mut error =
             Diagnostic::error("unbound-variable", ident.span(), format!("`{name}` is not bound here"));
-        if name == "me" {
+        if name == "me" || name == "partition" {
             error = Diagnostic::error(
                 "unbound-variable",
                 ident.span(),
-                "`me` has no meaning here: this belongs to no rule of a node",
+                format!("`{name}` has no meaning here: this belongs to no rule of a node"),
             );
         } else if let Some(later) = self.later.get(&name) {
             error = error.label(*later, "it is bound only here").help("move what binds it to the left");

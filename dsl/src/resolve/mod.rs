@@ -33,7 +33,10 @@ pub use number::number_leaves;
 pub use operators::describe;
 
 use crate::diag::Diagnostic;
-use crate::ir::{Delay, GroupId, Place, Protocol, RelId, RelationKind, RoleId, Rule, RuleId, Schedule};
+use crate::ir::{
+    Delay, Expr, GroupId, LeafId, Place, Protocol, RelId, RelationKind, RoleId, Routing, Rule, RuleId,
+    Schedule, Tokens,
+};
 use crate::syntax::ast::{self, Item, Kind};
 use names::Names;
 use std::collections::BTreeSet;
@@ -101,12 +104,39 @@ impl Resolver {
         }
     }
 
+    /// `routed ..` of a declaration.
+    fn routing(&mut self, rel: RelId, ast: &ast::Relation, errors: &mut Vec<Diagnostic>) {
+        let Some(routing) = &ast.routing else { return };
+        let declared = self.protocol.relations[rel.index()].clone();
+        if declared.place.0.start() != ast.name.span().start() {
+            return;
+        }
+        let found = self.rules(errors).routing(&declared, routing);
+        // One that is wrong has been reported: the declaration does say something.
+        let nothing = || Expr {
+            leaf: LeafId(0),
+            tokens: Tokens(Default::default()),
+            holes: Vec::new(),
+            vars: Vec::new(),
+            var: None,
+            place: declared.place,
+        };
+        self.protocol.relations[rel.index()].routing = found.or_else(|| Some(Routing::By(nothing())));
+    }
+
     /// Rules, timers' rows, invariants and `require`.
     fn bodies(&mut self, ast: &ast::Protocol, errors: &mut Vec<Diagnostic>) {
         for item in &ast.items {
             if let Item::Require(raw) = item {
                 let expr = self.rules(errors).still(None, raw);
                 self.protocol.requires.extend(expr);
+            }
+        }
+        for item in &ast.items {
+            if let Item::Relation(relation) = item
+                && let Some(rel) = self.names.globals.get(&relation.name.to_string()).copied()
+            {
+                self.routing(rel, relation, errors);
             }
         }
         let mut group = 0;
@@ -136,6 +166,7 @@ impl Resolver {
                     if self.protocol.relations[rel.index()].place.0.start() != relation.name.span().start() {
                         continue;
                     }
+                    self.routing(rel, relation, errors);
                     if let Some(rule) = &relation.rule {
                         match self.rules(errors).rule(role, rule, None) {
                             Some(rule) => {

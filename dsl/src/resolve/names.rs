@@ -23,6 +23,8 @@ pub struct Names {
     pub globals: BTreeMap<String, RelId>,
     /// What each role declares.
     pub locals: Vec<BTreeMap<String, RelId>>,
+    /// Tables that the sequencer of each role's family replicates.
+    pub shared: Vec<BTreeMap<String, RelId>>,
     /// Names of declarations that could not be read.
     pub broken: BTreeSet<String>,
     /// Where each global name was declared: one name space.
@@ -32,7 +34,9 @@ pub struct Names {
 impl Names {
     /// What a relation's name means in a role's rule.
     pub fn relation(&self, role: Option<RoleId>, name: &str) -> Option<RelId> {
-        role.and_then(|r| self.locals[r.index()].get(name)).or_else(|| self.globals.get(name)).copied()
+        role.and_then(|r| self.locals[r.index()].get(name).or_else(|| self.shared[r.index()].get(name)))
+            .or_else(|| self.globals.get(name))
+            .copied()
     }
     /// The relations of that name in any role.
     pub fn anywhere(&self, name: &str) -> Vec<(RoleId, RelId)> {
@@ -64,7 +68,8 @@ impl Names {
     }
     /// The visible relation whose name is nearest to a misspelt one.
     pub fn similar(&self, role: Option<RoleId>, name: &str) -> Option<String> {
-        let locals = role.into_iter().flat_map(|r| self.locals[r.index()].keys());
+        let locals =
+            role.into_iter().flat_map(|r| self.locals[r.index()].keys().chain(self.shared[r.index()].keys()));
         nearest(name, locals.chain(self.globals.keys()))
     }
 }
@@ -81,7 +86,20 @@ pub fn forbidden(ident: &Ident) -> Option<Diagnostic> {
     if syn::parse_str::<syn::Ident>(&name).is_err() {
         return Some(Diagnostic::error("reserved", ident.span(), format!("`{name}` is a word of Rust")));
     }
-    let words = ["me", "old", "new", "on", "at", "forget", "reply", "refuse", "redirect", "start", "never"];
+    let words = [
+        "me",
+        "old",
+        "new",
+        "on",
+        "at",
+        "forget",
+        "reply",
+        "refuse",
+        "redirect",
+        "start",
+        "never",
+        "partition",
+    ];
     if words.contains(&name.as_str()) {
         return Some(Diagnostic::error(
             "reserved",

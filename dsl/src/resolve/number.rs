@@ -1,8 +1,8 @@
-//! Numbers the leaves of a protocol: `require`s, then relations (first values, timers' rows), rules (body
+//! Numbers the leaves of a protocol: `require`s, then relations (first values, timers' rows, routings), rules (body
 //! before head, each `on` prefix again in every rule) and invariants, in the order of their vectors. An
 //! expression comes before those in its holes.
 
-use crate::ir::{Expr, Head, Hole, LeafId, Literal, Pattern, Protocol, RelationKind};
+use crate::ir::{Expr, Head, Hole, LeafId, Literal, Pattern, Protocol, RelationKind, Routing};
 
 /// Gives all leaves fresh numbers. Two protocols that differ in numbers only are equal afterwards.
 pub fn number_leaves(p: &mut Protocol) {
@@ -13,6 +13,9 @@ pub fn number_leaves(p: &mut Protocol) {
             RelationKind::Var(Some(first)) => n.expr(first),
             RelationKind::Timer(timer) => n.body(&mut timer.rows),
             _ => {}
+        }
+        if let Some(Routing::By(e) | Routing::To(e)) = &mut relation.routing {
+            n.expr(e);
         }
     }
     for rule in &mut p.rules {

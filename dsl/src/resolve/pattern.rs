@@ -83,7 +83,7 @@ impl Leaves<'_> {
             syn::Pat::Paren(p) => self.pattern(*p.pat),
             syn::Pat::Ident(p) if p.by_ref.is_none() && p.mutability.is_none() && p.subpat.is_none() => {
                 let name = p.ident.to_string();
-                if (name == "me" && self.role.is_some())
+                if (matches!(name.as_str(), "me" | "partition") && self.role.is_some())
                     || self.names.params.contains(&name)
                     || vars::is_constant(&p.ident)
                 {
@@ -119,7 +119,7 @@ impl Leaves<'_> {
 
     fn variable(&mut self, ident: &Ident) -> Option<Var> {
         let name = ident.to_string();
-        let problem = if name == "me" || self.names.params.contains(&name) {
+        let problem = if name == "me" || name == "partition" || self.names.params.contains(&name) {
             Some(format!(
                 "`{name}` inside a pattern would bind a new variable; bind another name and compare with `if`"
             ))

@@ -4,7 +4,7 @@ use super::leaf::{Leaves, Parsed, Site};
 use super::names::Names;
 use crate::diag::Diagnostic;
 use crate::ir::{
-    Expr, GroupId, Head, Invariant, Literal, Place, Relation, RelationKind, RoleId, Rule, Version,
+    Expr, GroupId, Head, Invariant, Literal, Place, Relation, RelationKind, RoleId, Routing, Rule, Version,
 };
 use crate::syntax::ast::{self};
 use crate::syntax::cursor::Raw;
@@ -102,7 +102,39 @@ impl<'a> Rules<'a> {
         Some(rows)
     }
 
-    /// `never …`.
+    /// `routed ..`: an expression over the columns alone, since clients and other nodes evaluate it as well.
+    pub fn routing(&mut self, relation: &Relation, routing: &ast::Routing) -> Option<Routing> {
+        let (raw, by) = match routing {
+            ast::Routing::All(_) => return Some(Routing::All),
+            ast::Routing::By(raw) => (raw, true),
+            ast::Routing::To(raw) => (raw, false),
+        };
+        self.doubtful = false;
+        let mut leaves = self.leaves(None);
+        leaves.bound = relation.columns.iter().map(|c| (c.name.clone(), c.place.0)).collect();
+        let expr = leaves.expr(raw, Site::Still)?;
+        if let Parsed::Expr(parsed) = &self.parsed[expr.leaf.index()] {
+            let foreign = super::vars::free(parsed).into_iter().find(|f| {
+                let name = f.ident.to_string();
+                !expr.vars.contains(&name)
+                    && (self.names.params.contains(&name) || self.names.roles.contains_key(&name))
+            });
+            if let Some(foreign) = foreign {
+                self.errors.push(
+                    Diagnostic::error(
+                        "routing",
+                        foreign.ident.span(),
+                        format!("a routing depends on the columns alone, not on `{}`", foreign.ident),
+                    )
+                    .help("senders and clients evaluate it too: it may use columns, constants and functions"),
+                );
+                return None;
+            }
+        }
+        Some(if by { Routing::By(expr) } else { Routing::To(expr) })
+    }
+
+    /// `never …` and its kin.
     pub fn never(&mut self, never: &ast::Never) -> Option<Invariant> {
         let all: Vec<&ast::Literal> = never.body.iter().collect();
         let (body, bound) = self.body(None, &all, BTreeMap::new());
@@ -115,7 +147,7 @@ impl<'a> Rules<'a> {
             return None;
         }
         Some(Invariant {
-            kind: Default::default(),
+            kind: never.kind,
             name: never.name.to_string(),
             args: args.into_iter().flatten().collect(),
             body: body?,
@@ -127,7 +159,7 @@ impl<'a> Rules<'a> {
     /// The variables that patterns name. `me` and parameters compare.
     pub(super) fn binds(&self, raw: &Raw) -> Vec<Ident> {
         let mut names = Leaves::pattern_names(raw);
-        names.retain(|i| i != "me" && !self.names.params.contains(&i.to_string()));
+        names.retain(|i| i != "me" && i != "partition" && !self.names.params.contains(&i.to_string()));
         names
     }
 

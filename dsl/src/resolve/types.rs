@@ -75,6 +75,8 @@ pub struct Types {
     integer: Vec<bool>,
     /// Names of roles.
     pub roles: BTreeSet<String>,
+    /// The role at the root of each part's family: a part's addresses are those of the whole.
+    pub wholes: BTreeMap<String, String>,
     /// Names of roles, by number.
     pub role_order: Vec<String>,
     /// Aliases, resolved.
@@ -97,6 +99,10 @@ impl Types {
             self.integer[v] = true;
         }
         ty
+    }
+    /// The type of a role's addresses: that of its whole.
+    pub fn address(&self, role: &str) -> Ty {
+        Ty::known(self.wholes.get(role).map_or(role, String::as_str))
     }
     /// From a written type.
     pub fn parse(&self, ty: &syn::Type) -> Ty {
@@ -122,7 +128,7 @@ impl Types {
                         return Ty::Alias(name, Box::new(alias.clone()));
                     }
                     if self.roles.contains(&name) {
-                        return Ty::Known(name, Vec::new());
+                        return self.address(&name);
                     }
                     if KNOWN.iter().any(|(k, n)| *k == name && *n == args.len()) {
                         return Ty::Known(name, args);

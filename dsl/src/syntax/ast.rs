@@ -4,7 +4,7 @@
 //! relations, and that is known only when the whole protocol has been read.
 
 use super::cursor::Raw;
-use crate::ir::{Constant, Delay, Schedule, Version};
+use crate::ir::{Constant, Delay, Delivery, PropertyKind, Schedule, Version};
 use proc_macro2::{Ident, Span};
 
 /// A protocol.
@@ -26,7 +26,7 @@ pub enum Item {
     /// `type T = U;`
     Alias(Ident, Raw),
     /// `role r;`
-    Role(Ident, Vec<String>),
+    Role(Role),
     /// `param p: T = d;`
     Param(Ident, Raw, Option<Constant>),
     /// `require e;`
@@ -41,10 +41,40 @@ pub enum Item {
     Rule(Rule),
     /// `on body { … }`
     On(On),
-    /// `never n(..) <= …;`
+    /// `never n(..) <= …;` and its kin.
     Never(Never),
     /// A declaration that could not be read: uses of its name are not mistakes of their own.
     Broken(Ident),
+}
+
+/// A declared role.
+#[derive(Debug)]
+pub struct Role {
+    /// Its name.
+    pub name: Ident,
+    /// Doc comment.
+    pub docs: Vec<String>,
+    /// `of whole`.
+    pub of: Option<Ident>,
+    /// `partitioned`.
+    pub partitioned: Option<Span>,
+    /// `shares fate`.
+    pub shares_fate: Option<Span>,
+    /// `held`.
+    pub held: Option<Span>,
+    /// `sequencer`.
+    pub sequencer: Option<Span>,
+}
+
+/// `routed ..`.
+#[derive(Debug)]
+pub enum Routing {
+    /// `routed by e`.
+    By(Raw),
+    /// `routed to e`.
+    To(Raw),
+    /// `routed to all`.
+    All(Span),
 }
 
 /// A declared relation.
@@ -60,6 +90,12 @@ pub struct Relation {
     pub durable: Option<Span>,
     /// `ghost`.
     pub ghost: Option<Span>,
+    /// `replicated`.
+    pub replicated: Option<Span>,
+    /// `routed ..`.
+    pub routing: Option<Routing>,
+    /// `ordered`, `logged`, `sealed`.
+    pub delivery: Delivery,
     /// Its columns, unless they follow from the first rule.
     pub columns: Vec<Column>,
     /// Columns before `=>`.
@@ -272,9 +308,11 @@ pub struct Atom {
     pub span: Span,
 }
 
-/// An invariant.
+/// An invariant or another property.
 #[derive(Debug)]
 pub struct Never {
+    /// `never`, `sometimes` or `eventually`.
+    pub kind: PropertyKind,
     /// Its name.
     pub name: Ident,
     /// What to report.

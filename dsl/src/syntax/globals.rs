@@ -1,9 +1,10 @@
 //! What is declared outside of `at` blocks: `use`, types, roles, parameters, messages and requests.
 
-use super::ast::{Item, Kind, Relation};
+use super::ast::{Item, Kind, Relation, Role};
 use super::cursor::{Cursor, Raw, is_word};
 use super::items::{global, reserved};
 use super::locals::columns;
+use super::routes::{delivery, routing};
 use super::timers::millis;
 use crate::diag::Diagnostic;
 use crate::ir::{Constant, Tokens};
@@ -50,13 +51,41 @@ pub(super) fn role(docs: Vec<String>, c: &mut Cursor, inside: bool) -> Result<It
     }
     c.bump();
     let name = c.ident("the role")?;
-    for word in ["of", "partitioned", "sequencer"] {
-        if c.at_word(word) {
-            return Err(reserved(c.span(), &format!("role … {word}")));
+    let mut role =
+        Role { name, docs, of: None, partitioned: None, shares_fate: None, held: None, sequencer: None };
+    if c.eat_word("of").is_some() {
+        role.of = Some(c.ident("the role that this one is a part of")?);
+    }
+    while c.eat(',') {
+        let span = c.span();
+        let word = c.ident("`partitioned`, `shares fate`, `held` or `sequencer`")?;
+        let slot = match word.to_string().as_str() {
+            "partitioned" => &mut role.partitioned,
+            "shares" => {
+                if c.eat_word("fate").is_none() {
+                    return Err(c.expected("`fate`"));
+                }
+                &mut role.shares_fate
+            }
+            "held" => &mut role.held,
+            "sequencer" => &mut role.sequencer,
+            _ => {
+                return Err(Diagnostic::error(
+                    "syntax",
+                    span,
+                    format!("expected `partitioned`, `shares fate`, `held` or `sequencer`, found `{word}`"),
+                ));
+            }
+        };
+        if slot.replace(span).is_some() {
+            return Err(Diagnostic::error("syntax", span, format!("`{word}` stands here twice")));
         }
     }
-    c.finish("`;`")?;
-    Ok(Item::Role(name, docs))
+    if c.at_word("partitioned") || c.at_word("shares") || c.at_word("held") || c.at_word("sequencer") {
+        return Err(c.expected("`,` before this word"));
+    }
+    c.finish("`,` or `;`")?;
+    Ok(Item::Role(role))
 }
 
 pub(super) fn param(c: &mut Cursor, inside: bool) -> Result<Item, Diagnostic> {
@@ -103,6 +132,8 @@ pub(super) fn communication(docs: Vec<String>, c: &mut Cursor, request: bool) ->
             "a message has no key: `=>` stands in tables, views and events",
         ));
     }
+    let routes;
+    let mut travels = Default::default();
     let kind = if request {
         if !c.eat_pair(['-', '>']) {
             return Err(c.expected("`->` and the columns of the answer"));
@@ -127,6 +158,7 @@ pub(super) fn communication(docs: Vec<String>, c: &mut Cursor, request: bool) ->
         let at = c.ident("a role")?;
         let by = if c.eat_word("by").is_some() { Some(c.ident("a column of the request")?) } else { None };
         one_per(c)?;
+        routes = routing(c)?;
         let mut resend = false;
         if c.eat(',') {
             if c.eat_word("resend").is_none() {
@@ -140,14 +172,12 @@ pub(super) fn communication(docs: Vec<String>, c: &mut Cursor, request: bool) ->
         if c.eat_word("to").is_none() {
             return Err(c.expected("`to` and the role that receives the message"));
         }
-        Kind::Message(c.ident("a role")?)
+        let role = c.ident("a role")?;
+        routes = routing(c)?;
+        travels = delivery(c)?;
+        Kind::Message(role)
     };
     one_per(c)?;
-    for word in ["ordered", "held", "sealed"] {
-        if c.at_word(word) {
-            return Err(reserved(c.span(), word));
-        }
-    }
     c.finish("`;`")?;
     Ok(Item::Relation(Box::new(Relation {
         span: super::cursor::join(start, c.last_span()),
@@ -156,6 +186,9 @@ pub(super) fn communication(docs: Vec<String>, c: &mut Cursor, request: bool) ->
         kind,
         durable: None,
         ghost: None,
+        replicated: None,
+        routing: routes,
+        delivery: travels,
         columns,
         key: None,
         rule: None,

@@ -87,12 +87,12 @@ fn item(
             }
             return;
         }
-        "never" if named => {
+        "never" | "sometimes" | "eventually" if named => {
             if inside {
                 errors.push(Diagnostic::error(
                     "syntax",
                     c.span(),
-                    "an invariant is about all nodes: it stands outside of `at` blocks",
+                    "a property is about all nodes: it stands outside of `at` blocks",
                 ));
             }
             out.extend(rules::never(docs, tokens, errors).map(Item::Never));
@@ -123,7 +123,9 @@ fn item(
                 communication(docs, &mut c, word == "request")
             }
         }
-        "durable" | "ghost" | "table" | "var" | "event" | "view" | "timer" | "machine" if named => {
+        "durable" | "ghost" | "replicated" | "table" | "var" | "event" | "view" | "timer" | "machine"
+            if named =>
+        {
             if !inside {
                 errors.push(
                     Diagnostic::error("syntax", c.span(), format!("a `{word}` belongs to a role"))
@@ -135,7 +137,6 @@ fn item(
             local(docs, tokens, &mut c, errors)
         }
         "module" | "call" if named => Err(reserved(c.span(), &word)),
-        "replicated" | "sealed" | "ordered" | "held" if named => Err(reserved(c.span(), &word)),
         _ => {
             if let Some(rule) = rules::rule(docs, tokens, false, false, errors) {
                 if !inside {

@@ -3,6 +3,7 @@
 use super::ast::{Column, Item, Kind, Machine, Relation};
 use super::cursor::{Cursor, Raw, find_fat_arrow, split_commas};
 use super::items::reserved;
+use super::routes::routing;
 use super::rules;
 use super::timers::timer;
 use crate::diag::Diagnostic;
@@ -16,12 +17,14 @@ pub(super) fn local(
     errors: &mut Vec<Diagnostic>,
 ) -> Result<Item, Diagnostic> {
     let start = c.span();
-    let (mut durable, mut ghost) = (None, None);
+    let (mut durable, mut ghost, mut replicated) = (None, None, None);
     loop {
         if let Some(span) = c.eat_word("durable") {
             durable = Some(span);
         } else if let Some(span) = c.eat_word("ghost") {
             ghost = Some(span);
+        } else if let Some(span) = c.eat_word("replicated") {
+            replicated = Some(span);
         } else {
             break;
         }
@@ -46,6 +49,13 @@ pub(super) fn local(
             format!("only a `table`, `var` or `view` can be ghost, not {} `{what}`", article(&what)),
         ));
     }
+    if let (Some(span), false) = (replicated, matches!(what.as_str(), "table" | "var")) {
+        return Err(Diagnostic::error(
+            "syntax",
+            span,
+            format!("only a `table` or `var` can be replicated, not {} `{what}`", article(&what)),
+        ));
+    }
     if what == "machine" {
         return machine(docs, c, start, durable.is_some(), name).map(|m| Item::Machine(Box::new(m)));
     }
@@ -60,6 +70,9 @@ pub(super) fn local(
                 kind: if what == "event" { Kind::Event } else { Kind::View },
                 durable,
                 ghost,
+                replicated,
+                routing: None,
+                delivery: Default::default(),
                 columns: Vec::new(),
                 key: None,
                 rule: None,
@@ -73,6 +86,9 @@ pub(super) fn local(
             kind: if what == "event" { Kind::Event } else { Kind::View },
             durable,
             ghost,
+            replicated,
+            routing: None,
+            delivery: Default::default(),
             columns: Vec::new(),
             key,
             span: rule.head.span,
@@ -84,8 +100,12 @@ pub(super) fn local(
     } else {
         columns(c.group(Delimiter::Parenthesis, "columns in parentheses")?)?
     };
+    let mut routes = None;
     let kind = match what.as_str() {
-        "table" => Kind::Table,
+        "table" => {
+            routes = routing(c)?;
+            Kind::Table
+        }
         "event" => Kind::Event,
         "view" => Kind::View,
         "var" => {
@@ -118,6 +138,9 @@ pub(super) fn local(
         kind,
         durable,
         ghost,
+        replicated,
+        routing: routes,
+        delivery: Default::default(),
         columns,
         key,
         rule: None,

@@ -22,6 +22,7 @@ mod file;
 mod globals;
 mod items;
 mod locals;
+mod routes;
 mod rules;
 mod statements;
 mod timers;

@@ -3,8 +3,9 @@
 use super::ast::{Atom, Head, Literal, Name, Never, On, Op, Rule, Verb};
 use super::cursor::{Cursor, Raw, find_assign, is_punct, is_word, join, span_of, split_commas};
 use super::statements::{statements, whole};
+use super::timers::millis;
 use crate::diag::Diagnostic;
-use crate::ir::Version;
+use crate::ir::{PropertyKind, Version};
 use proc_macro2::{Delimiter, Spacing, Span, TokenTree};
 
 /// The first rule operator outside of groups: its place and kind.
@@ -307,18 +308,61 @@ fn declaration_word(tokens: &[TokenTree]) -> Option<String> {
     (declares.contains(&word.as_str()) && matches!(tokens.get(1), Some(TokenTree::Ident(_)))).then_some(word)
 }
 
-/// `never name(args) <= body;`
+/// `never name(args) <= body;`, `sometimes ..` and `eventually name(args) within 10s <= body;`
 pub fn never(docs: Vec<String>, tokens: &[TokenTree], errors: &mut Vec<Diagnostic>) -> Option<Never> {
-    let rule = rule(Vec::new(), &tokens[1..], false, false, errors)?;
+    let word = if is_word(tokens.first(), "sometimes") {
+        "sometimes"
+    } else if is_word(tokens.first(), "eventually") {
+        "eventually"
+    } else {
+        "never"
+    };
+    let mut plain = tokens[1..].to_vec();
+    let kind = match word {
+        "sometimes" => PropertyKind::Sometimes,
+        "eventually" => {
+            let name = plain.get(1).map_or_else(|| whole(tokens), |t| t.span());
+            let bound = match (plain.get(2), plain.get(3)) {
+                (Some(within), Some(TokenTree::Literal(bound))) if is_word(Some(within), "within") => {
+                    millis(bound)
+                }
+                _ => Ok(None),
+            };
+            match bound {
+                Ok(Some(within_ms)) if within_ms > 0 => {
+                    plain.drain(2..4);
+                    PropertyKind::Eventually { within_ms }
+                }
+                Ok(_) => {
+                    errors.push(
+                        Diagnostic::error("syntax", name, "`eventually` needs a bound")
+                            .help("write `eventually name(values) within 10s <= body;`"),
+                    );
+                    return None;
+                }
+                Err(error) => {
+                    errors.push(error);
+                    return None;
+                }
+            }
+        }
+        _ => PropertyKind::Never,
+    };
+    let rule = rule(Vec::new(), &plain, false, false, errors)?;
     if rule.head.op != Op::Now
         || rule.head.verb != Verb::Plain
         || rule.head.name.part.is_some()
         || rule.head.to.is_some()
     {
-        errors.push(Diagnostic::error("syntax", rule.head.span, "expected `never name(values) <= body;`"));
+        errors.push(Diagnostic::error(
+            "syntax",
+            rule.head.span,
+            format!("expected `{word} name(values) <= body;`"),
+        ));
         return None;
     }
     Some(Never {
+        kind,
         name: rule.head.name.base,
         args: rule.head.args,
         body: rule.body,
