@@ -7,6 +7,9 @@
 //!
 //! Not here: running anything. That a rewrite is right is argued in its file, and tested by the verifier.
 
+pub mod cohash;
+pub mod keys;
+pub mod routing;
 mod verdict;
 
 pub use verdict::{Assumption, Evidence, Item, Justification, Outcome, Refusal, Rewritten};

@@ -1,0 +1,103 @@
+//! Item 6: streams keep what their receivers rely on.
+//!
+//! An ordered *input* is sliced: each partition takes its part of a unit, at its own time. That is right if nothing
+//! else tells the partitions apart (the receiver has no other inputs), or if the sender might as well have sent the
+//! slices one by one, since it is partitioned by the same key. An ordered *output* becomes one stream from each
+//! partition, and nothing orders the streams among each other. That is right if outputs are held until acknowledged,
+//! or if what is streamed for a key comes from one partition and meets only itself at the receiver.
+
+use super::check::{refuse, sends};
+use super::uses::Uses;
+use crate::keys::{Closure, Term};
+use crate::routing::{Routings, is_input};
+use crate::verdict::Refusal;
+use anabranch_dsl::ir::{Protocol, RelId, RoleId, Routing, Rule};
+
+pub(crate) fn check(uses: &Uses<'_>, routings: &Routings) -> Result<(), Box<Refusal>> {
+    let p = uses.p;
+    let inputs: Vec<RelId> = uses.own().filter(|rel| is_input(p.relation(*rel))).collect();
+    if let Some(stream) = inputs.iter().find(|rel| p.relation(**rel).delivery.ordered) {
+        let own = inputs.iter().find(|rel| !p.relation(**rel).delivery.ordered);
+        for input in &inputs {
+            for rule in p.rules.iter().filter(|r| sends(r, *input)) {
+                if own.is_none()
+                    || p.relation(*input).delivery.ordered && agrees(p, rule, routings.0.get(input))
+                {
+                    continue;
+                }
+                if !p.relation(*input).delivery.ordered {
+                    continue;
+                }
+                let relation = p.relation(*stream);
+                let own = p.relation(*own.expect("seen above"));
+                return Err(refuse(
+                    "ordered",
+                    rule.place,
+                    format!("a unit of `{}` would come apart", relation.name),
+                )
+                .here("its facts go to several partitions, each at its own time")
+                .note(
+                    own.place,
+                    format!("`{}` reaches them beside it, and could see one and not the other", own.name),
+                )
+                .help("partition the sender by the same key first"));
+            }
+        }
+    }
+    for (_, rule) in p.rules_of(uses.role) {
+        let anabranch_dsl::ir::Head::Send { rel, .. } = &rule.head else { continue };
+        let delivery = p.relation(*rel).delivery;
+        if !delivery.ordered || delivery.sealed || p.role(uses.role).held {
+            continue;
+        }
+        let receiver = p.relation(*rel).role.filter(|r| p.role(*r).partitioned);
+        let mut own = routings.clone();
+        let written = receiver.map(|r| Routings::written(p, r)).unwrap_or_default();
+        own.0.extend(written.0);
+        if receiver.is_none() || !alike(p, uses.role, rule, &own) {
+            let name = &p.relation(*rel).name;
+            return Err(refuse(
+                "ordered",
+                rule.place,
+                format!("the stream of `{name}` would come from several partitions"),
+            )
+            .here("nothing orders their streams among each other")
+            .help(
+                "partition the receiver by the same key first, or split with acknowledgements (`asymmetric`)",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a sender that is partitioned already sends facts of one key from rules of that key.
+fn agrees(p: &Protocol, rule: &Rule, routing: Option<&Routing>) -> bool {
+    let (Some(routing), true) = (routing, p.role(rule.role).partitioned) else { return false };
+    let written = super::complete(p, rule.role, Routings::written(p, rule.role));
+    let mut all = written;
+    if let Some(rel) = rule.head.relation() {
+        all.0.insert(rel, routing.clone());
+    }
+    alike(p, rule.role, rule, &all)
+}
+
+/// Whether the message that a rule sends is routed like what the rule reads.
+fn alike(p: &Protocol, role: RoleId, rule: &Rule, routings: &Routings) -> bool {
+    let mut closure = Closure::of_rule(p, rule);
+    let term = |closure: &mut Closure<'_>, rel: RelId, columns: &[Term]| {
+        let Some(Routing::By(e)) = routings.0.get(&rel) else { return None };
+        let columns: Vec<(&str, Term)> =
+            p.relation(rel).columns.iter().map(|c| c.name.as_str()).zip(columns.iter().copied()).collect();
+        let key = closure.over(e, &columns);
+        Some(closure.route(key))
+    };
+    let Some(sent) = rule.head.relation() else { return false };
+    let columns: Vec<Term> = closure.head.iter().flatten().copied().collect();
+    let Some(sent) = term(&mut closure, sent, &columns) else { return false };
+    let reads = closure.reads.clone();
+    // All that a rule reads here meets; one routing found stands for all.
+    reads
+        .iter()
+        .filter(|r| p.relation(r.rel).role == Some(role))
+        .any(|r| term(&mut closure, r.rel, &r.columns).is_some_and(|read| closure.equal(read, sent)))
+}
