@@ -157,6 +157,32 @@ impl Engine for Compiled {
         tidy(facts)
     }
 
+    fn fork(&self) -> Box<dyn Engine> {
+        Box::new(Compiled {
+            protocol: self.protocol.clone(),
+            descriptor: self.descriptor,
+            setup: self.setup.clone(),
+            node: self.node.fork(),
+            log: self.log.clone(),
+            names: self.names.clone(),
+            columns: self.columns.clone(),
+            replies: self.replies.clone(),
+        })
+    }
+
+    fn hidden(&self) -> Option<Vec<Value>> {
+        let mut own = self.protocol.machines.iter().filter(|m| m.role.0 == u32::from(self.setup.seat.role));
+        match own.next() {
+            None => Some(Vec::new()),
+            Some(first) if first.durable && own.all(|m| m.durable) => {
+                let mut image = Vec::new();
+                self.node.snapshot(&mut image);
+                Some(vec![Value::Bytes(image.into())])
+            }
+            Some(_) => None,
+        }
+    }
+
     fn crash(&mut self) {
         self.setup.incarnation += 1;
         let mut node = fresh(self.descriptor, &self.setup);

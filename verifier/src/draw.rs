@@ -5,6 +5,7 @@
 
 use anabranch_core::data::StableHasher;
 use anabranch_core::id::Id;
+use anabranch_core::node::Ids;
 use anabranch_core::value::Value;
 use anabranch_dsl::ir::LeafId;
 
@@ -33,6 +34,16 @@ pub struct Minter {
     pub incarnation: u64,
     /// The tick's number within the incarnation, from 0.
     pub tick: u64,
+}
+
+impl Minter {
+    /// Under `Ids::Seeded` the tick's seed stands for all that came before.
+    pub fn new(ids: Ids, node: u32, incarnation: u64, tick: u64, seed: u64) -> Minter {
+        match ids {
+            Ids::Seeded => Minter { node, incarnation: seed, tick: 0 },
+            Ids::Counted | Ids::Hashed => Minter { node, incarnation, tick },
+        }
+    }
 }
 
 /// `unique()` under `Ids::Hashed`: `key` is the first column of the driving event.

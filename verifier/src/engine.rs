@@ -111,6 +111,13 @@ pub trait Engine {
     /// rows of all tables, variables, views and `next` of machines; relations without rows are absent.
     fn resting(&self) -> Facts;
 
+    /// A copy that goes its own way.
+    fn fork(&self) -> Box<dyn Engine>;
+
+    /// What the node's future depends on between two macro-steps besides [`Engine::resting`], the timer rows that
+    /// wait and the incarnation: the insides of machines. `None` if that cannot be told.
+    fn hidden(&self) -> Option<Vec<Value>>;
+
     /// Crashes and restarts: what is left are the durable tables, variables and machines as after the last
     /// tick that did not break, all of it carried over. The incarnation grows by one, timers start anew.
     fn crash(&mut self);

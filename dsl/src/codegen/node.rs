@@ -129,6 +129,7 @@ impl Cx<'_> {
                     if !self.__begun { __core::node::Node::begin(self); }
                     self.__clear();
                     self.__open(__args);
+                    self.__minter.begin(__args.seed);
                     self.__input = 0;
                     #(#calls)*
                     #keys

@@ -399,6 +399,8 @@ pub struct Minter {
     pub tick: u64,
     counter: u64,
     ids: Ids,
+    /// The tick's seed.
+    seed: u64,
     /// Ids of this tick by a stable hash of place and binding, where a binding may come up again.
     drawn: BTreeMap<u64, u64>,
 }
@@ -413,6 +415,7 @@ impl Minter {
             tick: 0,
             counter: 0,
             ids: setup.ids,
+            seed: 0,
             drawn: BTreeMap::new(),
         }
     }
@@ -438,6 +441,14 @@ impl Minter {
                 binding(&mut hasher);
                 hasher.finish()
             }
+            Ids::Seeded => {
+                let mut hasher = StableHasher::new(self.seed);
+                hasher.word(0);
+                hasher.word(u64::from(leaf));
+                hasher.word(hole);
+                binding(&mut hasher);
+                hasher.finish()
+            }
         };
         Id { route, node: self.node, serial }
     }
@@ -452,7 +463,7 @@ impl Minter {
         route: u32,
         binding: impl FnOnce(&mut StableHasher),
     ) -> Id {
-        if self.ids == Ids::Hashed {
+        if self.ids != Ids::Counted {
             return self.unique(leaf, hole, route, binding);
         }
         let key = random(self.tick, leaf, hole, binding);
@@ -462,6 +473,11 @@ impl Minter {
         let id = self.unique(leaf, hole, route, |_| {});
         self.drawn.insert(key, id.serial);
         id
+    }
+    /// Begins a tick.
+    #[inline]
+    pub fn begin(&mut self, seed: u64) {
+        self.seed = seed;
     }
     /// Ends a tick.
     #[inline]

@@ -100,6 +100,9 @@ pub enum Ids {
     /// By a stable hash of node, incarnation, tick, place and binding: two evaluators of the same tick draw
     /// the same ids. For simulation and for comparing engine with interpreter.
     Hashed,
+    /// By a stable hash of node, the tick's seed, place and binding: what happened before does not count, so that
+    /// explorers recognise a state that they reach in another order. No two ticks of a node may have one seed.
+    Seeded,
 }
 
 /// The arguments of a tick.

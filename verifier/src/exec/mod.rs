@@ -20,7 +20,7 @@ pub mod timers;
 mod tests;
 
 use crate::engine::{Engine, Facts, Input, Outcome, Row};
-use anabranch_core::node::{Broken, Env, Leaves, Setup, TickArgs};
+use anabranch_core::node::{Broken, Env, Ids, Leaves, Setup, TickArgs};
 use anabranch_core::value::Value;
 use anabranch_dsl::ir::{MachineId, Protocol, RelId, RoleId};
 use anabranch_dsl::plan::*;
@@ -32,12 +32,14 @@ use store::Store;
 use timers::Waits;
 
 /// The executor of one node.
+#[derive(Clone)]
 pub struct Exec {
     protocol: Arc<Protocol>,
     plan: Arc<RolePlan>,
     leaves: Arc<dyn Leaves>,
     env: Env,
     node: u32,
+    ids: Ids,
     incarnation: u64,
     tick: u64,
     args: TickArgs,
@@ -93,6 +95,7 @@ impl Exec {
             leaves,
             env,
             node: setup.layout.index(setup.seat).0,
+            ids: setup.ids,
             incarnation: setup.incarnation,
             tick: 0,
             args: TickArgs { now_ms: 0, seed: 0 },
@@ -235,6 +238,14 @@ impl Engine for Exec {
             )
         };
         self.rows_of(|r| !event(r))
+    }
+
+    fn fork(&self) -> Box<dyn Engine> {
+        Box::new(self.clone())
+    }
+
+    fn hidden(&self) -> Option<Vec<Value>> {
+        Some(self.machines.values().flat_map(MachineState::image).collect())
     }
 
     fn crash(&mut self) {

@@ -158,7 +158,8 @@ impl Exec {
                 }
                 Hole::Slot(s) => slot(*s),
                 Hole::Unique { binding, route, .. } => {
-                    let minter = Minter { node: self.node, incarnation: self.incarnation, tick: self.tick };
+                    let minter =
+                        Minter::new(self.ids, self.node, self.incarnation, self.tick, self.args.seed);
                     let key = route.map(slot);
                     Value::Id(draw::unique(minter, e.expr.leaf, i, &all(binding), key.as_ref()))
                 }

@@ -288,7 +288,7 @@ impl Program {
                 // One value per binding of the variables that stand before the expression.
                 Hole::Unique => {
                     let minter =
-                        Minter { node: self.node, incarnation: moment.incarnation, tick: moment.tick };
+                        Minter::new(self.ids, self.node, moment.incarnation, moment.tick, moment.args.seed);
                     Value::Id(draw::unique(
                         minter,
                         self.drawing(e.leaf),

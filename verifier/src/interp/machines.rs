@@ -24,6 +24,15 @@ impl Clone for MachineState {
     }
 }
 
+impl MachineState {
+    /// Everything that the future of the machine depends on.
+    pub fn image(&self) -> [Value; 2] {
+        let early = self.early.iter();
+        let early = early.map(|(slot, c)| Value::tuple([Value::Int(i128::from(*slot)), c.clone()]));
+        [Value::Bytes(self.machine.save()), Value::tuple(early)]
+    }
+}
+
 impl Program {
     /// Machines that have seen nothing.
     pub fn fresh_machines(&self) -> BTreeMap<MachineId, MachineState> {

@@ -38,7 +38,7 @@ mod timers;
 mod tests;
 
 use crate::engine::{Engine, Facts, Input, Outcome, Row, tidy};
-use anabranch_core::node::{Broken, Env, Leaves, Setup};
+use anabranch_core::node::{Broken, Env, Ids, Leaves, Setup};
 use anabranch_core::value::Value;
 use anabranch_dsl::ir::*;
 use machines::MachineState;
@@ -47,8 +47,9 @@ use std::sync::Arc;
 use timers::Waits;
 
 /// The reference interpreter of one node.
+#[derive(Clone)]
 pub struct Interp {
-    program: Program,
+    program: Arc<Program>,
     /// *Before*: the state between ticks.
     before: Facts,
     /// The state at the last tick's fixpoint.
@@ -72,6 +73,7 @@ pub(crate) struct Program {
     pub leaves: Arc<dyn Leaves>,
     pub env: Env,
     pub node: u32,
+    pub ids: Ids,
     /// `<=` rules by stratum.
     pub strata: Vec<strata::Stratum>,
     /// See [`body::same_draws`].
@@ -96,7 +98,8 @@ impl Interp {
         let strata = strata::strata(&protocol, role).unwrap_or_else(|e| panic!("{e}"));
         let node = setup.layout.index(setup.seat).0;
         let same_draw = body::same_draws(&protocol);
-        let program = Program { protocol, role, leaves, env, node, strata, same_draw };
+        let program =
+            Arc::new(Program { protocol, role, leaves, env, node, ids: setup.ids, strata, same_draw });
         let machines = program.fresh_machines();
         let mut interp = Interp {
             program,
@@ -201,6 +204,14 @@ impl Engine for Interp {
 
     fn resting(&self) -> Facts {
         self.program.facts(&self.before)
+    }
+
+    fn fork(&self) -> Box<dyn Engine> {
+        Box::new(self.clone())
+    }
+
+    fn hidden(&self) -> Option<Vec<Value>> {
+        Some(self.machines.values().flat_map(MachineState::image).collect())
     }
 
     fn crash(&mut self) {

@@ -1,0 +1,85 @@
+//! What clients asked and were told.
+//!
+//! An operation counts as begun when a node takes it and as ended when a node answers. All other histories of the
+//! same run have it begin earlier or end later, and what those show is weaker: fewer operations precede each other. So
+//! a history is which operation was told what, and for each taken operation which ones had ended before it.
+
+use super::World;
+use super::intern::Interner;
+use anabranch_core::value::Value;
+
+/// What a client was told.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Given {
+    /// Refused, not answered.
+    pub refused: bool,
+    /// The columns of the reply, or the error.
+    pub values: Vec<Value>,
+}
+
+/// One operation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub struct Operation {
+    /// Whether a node took it.
+    pub taken: bool,
+    /// Operations (by number, as bits) that had ended when it was first taken.
+    pub after: u64,
+    /// What it was told: the answer's number and the node that gave it.
+    pub(crate) told: Option<(u32, u32)>,
+    /// The client went on without an answer.
+    pub unknown: bool,
+}
+
+/// A history: operations in order of clients and scripts.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub struct History(pub Vec<Operation>);
+
+/// All histories that were met; number 0 is the empty one.
+pub(crate) struct Histories(Interner<History>);
+
+impl Histories {
+    pub fn new(operations: usize) -> Histories {
+        let mut all = Interner::default();
+        all.number(History(vec![Operation::default(); operations]));
+        Histories(all)
+    }
+    pub fn get(&self, number: u32) -> &History {
+        self.0.get(number)
+    }
+    /// Changes one operation of a history.
+    pub fn change(&mut self, number: u32, change: impl FnOnce(&mut History)) -> u32 {
+        let mut history = self.get(number).clone();
+        change(&mut history);
+        self.0.number(history)
+    }
+}
+
+impl History {
+    /// The operations that have ended, as bits.
+    pub fn ended(&self) -> u64 {
+        self.0.iter().enumerate().filter(|(_, o)| o.told.is_some()).fold(0, |bits, (i, _)| bits | 1 << i)
+    }
+
+    /// Operations that an answer of a node may yet turn out to have been lost: nothing was taken since that
+    /// the answer came before.
+    pub(crate) fn losable(&self, node: u32) -> u64 {
+        let used = self.0.iter().fold(0, |bits, o| bits | o.after);
+        let own = |o: &Operation| o.told.is_some_and(|(_, by)| by == node);
+        self.0
+            .iter()
+            .enumerate()
+            .filter(|(i, o)| own(o) && used >> i & 1 == 0)
+            .fold(0, |b, (i, _)| b | 1 << i)
+    }
+}
+
+impl World {
+    /// A history that a state carries.
+    pub fn history(&self, number: u32) -> &History {
+        self.histories.get(number)
+    }
+    /// What an operation was told.
+    pub fn given(&self, operation: &Operation) -> Option<&Given> {
+        operation.told.map(|(answer, _)| self.answers.get(answer))
+    }
+}
