@@ -8,6 +8,7 @@
 //! Not here: running anything. That a rewrite is right is argued in its file, and tested by the verifier.
 
 pub mod cohash;
+pub mod dependencies;
 pub mod keys;
 pub mod routing;
 mod verdict;

@@ -468,6 +468,10 @@ fn justify(uses: &Uses<'_>, routings: &Routings, mut grounds: Grounds) -> Justif
         Evidence { item: item("fate"), because: fate(uses), rules: Vec::new() },
     ];
     let role = &p.role(uses.role).name;
+    // The published name, where more than equal columns was needed.
+    let columns = |r: &Routing| matches!(r, Routing::By(e) if e.var.is_none());
+    let dependent = routings.0.values().any(columns) || because.contains("every row of");
+    let name = if dependent { "dependencies" } else { "cohash" };
     let mut assumptions = grounds.assumptions;
     for routing in routings.0.values() {
         if let Routing::By(e) = routing {
@@ -475,7 +479,7 @@ fn justify(uses: &Uses<'_>, routings: &Routings, mut grounds: Grounds) -> Justif
         }
     }
     Justification {
-        title: format!("cohash: partition {role}, {}", inputs.join(", ").replace('`', "")),
+        title: format!("{name}: partition {role}, {}", inputs.join(", ").replace('`', "")),
         established,
         assumptions: assumptions.into_iter().collect(),
     }

@@ -83,7 +83,7 @@ fn agrees(p: &Protocol, rule: &Rule, routing: Option<&Routing>) -> bool {
 
 /// Whether the message that a rule sends is routed like what the rule reads.
 fn alike(p: &Protocol, role: RoleId, rule: &Rule, routings: &Routings) -> bool {
-    let mut closure = Closure::of_rule(p, rule);
+    let mut closure = Closure::of_rule(p, rule, &crate::dependencies::Dependencies::of(p));
     let term = |closure: &mut Closure<'_>, rel: RelId, columns: &[Term]| {
         let Some(Routing::By(e)) = routings.0.get(&rel) else { return None };
         let columns: Vec<(&str, Term)> =

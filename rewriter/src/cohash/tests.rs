@@ -338,3 +338,43 @@ fn keys_found() {
     ));
     assert_eq!(keys(&p, "node"), ["(a, b)", "a", "b"]);
 }
+
+#[test]
+fn by_the_coarser_value() {
+    let text = include_str!("../../../protocols/src/micro/dependencies.rs");
+    let p = shipped(text);
+    judge(&p, text, "replica", "hash", Holds(&["store by digest(&payload)"]));
+    let done = cohash_by(&p, role(&p, "replica"), "hash").unwrap();
+    assert_eq!(done.justification.title, "dependencies: partition replica, store by digest(&payload)");
+    assert!(done.justification.assumptions.contains(&crate::Assumption::Pure { function: "digest".into() }));
+    // By the finer one, two payloads of one hash would part.
+    judge(&p, text, "replica", "hashed.payload", Refused("needs", "seen(hash, _)"));
+    assert_eq!(keys(&p, "replica")[0], "hash");
+    let text = include_str!("../../../protocols/src/micro/cohash.rs");
+    judge(&shipped(text), text, "replica", "req", Holds(&["store by req"]));
+    let text = include_str!("../../../protocols/src/voting/mod.rs");
+    judge(&shipped(text), text, "leader", "ballot", Holds(&["propose by req", "vote by ballot"]));
+    judge(&shipped(text), text, "participant", "ballot", Holds(&["ask by ballot"]));
+}
+
+#[test]
+fn dependencies_of_relations() {
+    let g = "message m(v: u64) to node; message q(v: u64) to node;";
+    let t = "table s(h: u64, v: u64); s(f(&v), v) <= m(v); table u(h: u64, v: u64); u(f(&v), v) <= q(v);";
+    // They join on `v` and are routed by `h`.
+    let good = format!("{t} view both(h, v) <= s(h, v), u(_, v); out(v) @ p <~ new both(_, v), peer(p);");
+    check(&node(g, &good), "node", "h", Holds(&["m by f(&v)", "q by f(&v)"]));
+    let other = good.replace("u(f(&v), v) <= q(v)", "u(f(&v) + 1, v) <= q(v)");
+    check(&node(g, &other), "node", "h", Holds(&["m by f(&v)", "q by f(&v)"]));
+    let text = node(g, &other);
+    let p = parse(&text);
+    let node = role(&p, "node");
+    let given = Routings::default().by(&p, node, "s", "h").and_then(|r| r.by(&p, node, "u", "h")).unwrap();
+    let refusal = cohash(&p, node, &given).unwrap_err();
+    assert_eq!(refusal.item.to_string(), "cohash.agree", "{}", refusal.diagnostic);
+    // What a table says, as long as it stays.
+    let g = "message own(k: u64, s: u64) to node; message m(s: u64, k: u64, v: u64) to node; message q(s: u64, k: u64) to node;";
+    let t = "durable table owner(s: u64, k: u64 => r: u64); owner(s, k, s) <= own(k, s); table data(k: u64, s: u64, v: u64); \
+        data(k, s, v) <= m(s, k, v), owner(s, k, _); out(v) @ p <~ q(s, k), data(k, s, v), peer(p);";
+    check(&super::tests::node(g, t), "node", "s", Holds(&["own by s", "m by s", "q by s"]));
+}

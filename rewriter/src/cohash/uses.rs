@@ -1,5 +1,6 @@
 //! What a role's relations are used for: which are the same in every partition, and which must know their place.
 
+use crate::dependencies::Dependencies;
 use crate::keys::{Closure, Mode, Read, aggregates_of};
 use crate::routing::is_input;
 use anabranch_dsl::ir::{Head, Literal, Place, Protocol, RelId, RelationKind, RoleId, Rule, RuleId, Version};
@@ -55,10 +56,11 @@ pub struct Uses<'p> {
 impl<'p> Uses<'p> {
     /// Looks at a role.
     pub fn of(p: &'p Protocol, role: RoleId) -> Uses<'p> {
+        let known = Dependencies::of(p);
         let mut scopes: Vec<Scope<'p>> = p
             .rules_of(role)
             .map(|(id, rule)| Scope {
-                closure: Closure::of_rule(p, rule),
+                closure: Closure::of_rule(p, rule, &known),
                 rule: Some((id, rule)),
                 writes: local_head(rule),
                 place: rule.place,
@@ -67,7 +69,7 @@ impl<'p> Uses<'p> {
         for (i, relation) in p.relations.iter().enumerate() {
             if relation.role == Some(role) && matches!(relation.kind, RelationKind::Timer(_)) {
                 let rel = RelId(i as u32);
-                let closure = Closure::of_timer(p, rel);
+                let closure = Closure::of_timer(p, rel, &known);
                 scopes.push(Scope { closure, rule: None, writes: Some(rel), place: relation.place });
             }
         }

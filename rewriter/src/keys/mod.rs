@@ -11,13 +11,14 @@
 //! - keys: two rows of a keyed relation in one tick agree in their values if they agree in their key;
 //! - `unique()`: the id is no equal of anything, but it is *routed* like the first column of the event that drew it.
 //!
-//! Not here: anything that holds from one tick to the next, or from one rule to another.
+//! - what holds in every row of a relation ([`Dependencies`](crate::dependencies::Dependencies)).
 
 mod proof;
 mod terms;
 #[cfg(test)]
 mod tests;
 
+use crate::dependencies::{Dependencies, kept};
 use anabranch_dsl::ir::{
     Aggregate, Atom, Expr, Head, Hole, Literal, Pattern, Place, Protocol, RelId, RelationKind, Rule, Version,
 };
@@ -106,17 +107,17 @@ impl<'p> Closure<'p> {
     }
 
     /// The closure of a rule, head included.
-    pub fn of_rule(p: &'p Protocol, rule: &Rule) -> Closure<'p> {
+    pub fn of_rule(p: &'p Protocol, rule: &Rule, known: &Dependencies) -> Closure<'p> {
         let mut c = Closure::empty(p);
         c.find_driver(&rule.body);
         c.literals(&rule.body, false);
         c.head(&rule.head);
-        c.close();
+        c.depend(known);
         c
     }
 
     /// The closure of a timer's `while`, with its columns as head.
-    pub fn of_timer(p: &'p Protocol, timer: RelId) -> Closure<'p> {
+    pub fn of_timer(p: &'p Protocol, timer: RelId, known: &Dependencies) -> Closure<'p> {
         let mut c = Closure::empty(p);
         let relation = p.relation(timer);
         if let RelationKind::Timer(t) = &relation.kind {
@@ -126,8 +127,17 @@ impl<'p> Closure<'p> {
             let term = c.variable(&column.name);
             c.head.push(Some(term));
         }
-        c.close();
+        c.depend(known);
         c
+    }
+
+    /// States what holds in every row that is read.
+    fn depend(&mut self, known: &Dependencies) {
+        self.close();
+        for read in self.reads.clone() {
+            known.state(self.p, self, &read);
+        }
+        self.close();
     }
 
     /// The first positive event in source order drives; ids inherit from its first column.
@@ -201,6 +211,12 @@ impl<'p> Closure<'p> {
             let value = if let [one] = values { *one } else { self.node("tuple", values) };
             let some = self.node("ctor Some", &[value]);
             self.merge(row, some, &format!("the key of `{}`", relation.name));
+            if kept(self.p, atom.rel) {
+                for (i, value) in values.iter().enumerate() {
+                    let for_ever = self.kept(atom.rel, i, &read.columns[..k]);
+                    self.merge(*value, for_ever, &format!("the key of `{}`", relation.name));
+                }
+            }
         }
         self.reads.push(read);
     }

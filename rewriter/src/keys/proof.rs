@@ -2,6 +2,7 @@
 
 use super::{Closure, Term};
 use crate::verdict::Assumption;
+use anabranch_dsl::ir::RelId;
 use egg::{FlatTerm, SymbolLang};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,6 +67,18 @@ impl Closure<'_> {
         route
     }
 
+    /// States an equation.
+    pub(crate) fn state(&mut self, a: Term, b: Term, reason: &str) {
+        self.merge(a, b, reason);
+        self.close();
+    }
+
+    /// A value of a table whose rows stay for ever, under a key.
+    pub(crate) fn kept(&mut self, table: RelId, value: usize, key: &[Term]) -> Term {
+        let name = format!("kept {} {value}", self.p.relation(table).name);
+        self.node(&name, key)
+    }
+
     /// The partition with a number, which is no routing value.
     pub(crate) fn partition(&mut self, number: Term) -> Term {
         let partition = self.node("partition", &[number]);
@@ -115,6 +128,22 @@ impl Closure<'_> {
     pub fn express(&mut self, t: Term, names: &[(&str, Term)]) -> Option<String> {
         // Routing values are compared, so that ids that inherit count: any `route(x)` in the class will do.
         let route = self.route(t);
+        let best = self.expressions(names);
+        let class = &self.graph[self.graph.find(route.0)];
+        let routed = class.nodes.iter().filter(|n| n.op.as_str() == "route");
+        let mut found: Vec<&String> =
+            routed.filter_map(|n| best.get(&self.graph.find(n.children[0]))).collect();
+        found.sort_by_key(|text| (text.len(), (*text).clone()));
+        found.first().map(|text| (*text).clone())
+    }
+
+    /// A Rust expression over the given names whose value is `t`, the shortest one.
+    pub fn express_value(&self, t: Term, names: &[(&str, Term)]) -> Option<String> {
+        self.expressions(names).remove(&self.graph.find(t.0))
+    }
+
+    /// What can be written over the given names, by class.
+    fn expressions(&self, names: &[(&str, Term)]) -> BTreeMap<egg::Id, String> {
         let mut best: BTreeMap<egg::Id, String> = BTreeMap::new();
         for (name, term) in names {
             let class = self.graph.find(term.0);
@@ -138,15 +167,9 @@ impl Closure<'_> {
                 }
             }
             if !changed {
-                break;
+                return best;
             }
         }
-        let class = &self.graph[self.graph.find(route.0)];
-        let routed = class.nodes.iter().filter(|n| n.op.as_str() == "route");
-        let mut found: Vec<&String> =
-            routed.filter_map(|n| best.get(&self.graph.find(n.children[0]))).collect();
-        found.sort_by_key(|text| (text.len(), (*text).clone()));
-        found.first().map(|text| (*text).clone())
     }
 
     /// Functions of the user that the rule's terms are made of.

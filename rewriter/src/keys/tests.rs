@@ -17,7 +17,7 @@ fn parse(rule: &str) -> Protocol {
 /// Each variable pair `a b` of `equal` agrees and each of `not` does not.
 fn check(rule: &str, equal: &[&str], not: &[&str]) {
     let p = parse(rule);
-    let mut c = Closure::of_rule(&p, &p.rules[0]);
+    let mut c = Closure::of_rule(&p, &p.rules[0], &Default::default());
     for (pairs, expect) in [(equal, true), (not, false)] {
         for pair in pairs {
             let (a, b) = pair.split_once(' ').expect("a pair");
@@ -60,7 +60,7 @@ fn structure() {
 fn ids_are_routed_like_what_drew_them() {
     let alike = |rule: &str| {
         let p = parse(rule);
-        let mut c = Closure::of_rule(&p, &p.rules[0]);
+        let mut c = Closure::of_rule(&p, &p.rules[0], &Default::default());
         let (id, key) = (c.head[0].expect("a column"), c.variable("k"));
         assert!(!c.equal(id, key));
         c.routed_alike(id, key)
@@ -76,7 +76,7 @@ fn ids_are_routed_like_what_drew_them() {
 #[test]
 fn determined_and_expressed() {
     let p = parse("o(x, 1) @ me <~ n(_, (a, b), _), let x = f(&a), let y = g(b, now_ms());");
-    let mut c = Closure::of_rule(&p, &p.rules[0]);
+    let mut c = Closure::of_rule(&p, &p.rules[0], &Default::default());
     let [a, b, x, y] = ["a", "b", "x", "y"].map(|v| c.variable(v));
     c.close();
     assert!(c.determines(&[a], x));
@@ -91,7 +91,7 @@ fn determined_and_expressed() {
 #[test]
 fn why() {
     let p = parse("o(b, d) @ me <~ m(a, b), m(c, d), let x = f(&a), let y = f(&c), if a == c;");
-    let mut c = Closure::of_rule(&p, &p.rules[0]);
+    let mut c = Closure::of_rule(&p, &p.rules[0], &Default::default());
     let (x, y) = (c.variable("x"), c.variable("y"));
     c.close();
     let because: Vec<String> = c.because(x, y).into_iter().collect();
