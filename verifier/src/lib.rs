@@ -8,6 +8,7 @@
 #![allow(clippy::arc_with_non_send_sync)]
 
 pub mod campaign;
+pub mod check;
 pub mod compiled;
 pub mod draw;
 pub mod engine;

@@ -16,6 +16,7 @@
 
 pub mod edn;
 pub mod json;
+pub mod lanes;
 mod operation;
 mod recorder;
 pub mod value;
