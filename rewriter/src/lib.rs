@@ -3,14 +3,37 @@
 //!
 //! A rewrite takes a checked [`Protocol`](anabranch_dsl::ir::Protocol) and gives another one with its
 //! [`Justification`], or a [`Refusal`] that points at the rule that prevents it. The result is a protocol like any
-//! other; nothing about it is remembered, and every precondition is checked afresh by the next rewrite.
+//! other; nothing about it is remembered, and every precondition is checked afresh by the next rewrite. Its places are
+//! those of its own canonical text (`print(&protocol)`).
+//!
+//! Decoupling moves some rules of a role into a part ([`Cut`]): [`independent()`], [`functional()`], prepared by
+//! [`naming()`]. Each file states the precondition item by item, the mechanism, and why it holds.
 //!
 //! Not here: running anything. That a rewrite is right is argued in its file, and tested by the verifier.
 
+// A reason against is large and made once.
+#![allow(clippy::result_large_err)]
+
+pub mod analysis;
 pub mod cohash;
+mod common;
+mod cut;
+mod decouple;
 pub mod dependencies;
+pub mod functional;
+pub mod independent;
 pub mod keys;
+pub mod naming;
 pub mod routing;
+pub mod split;
 mod verdict;
 
+#[cfg(test)]
+mod tests;
+
+pub use cut::{BadHead, Cut, Moved};
+pub(crate) use decouple::{Shown, decouple};
+pub use functional::functional;
+pub use independent::independent;
+pub use naming::{Naming, naming};
 pub use verdict::{Assumption, Evidence, Item, Justification, Outcome, Refusal, Rewritten};
