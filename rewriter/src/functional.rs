@@ -115,7 +115,7 @@ fn timers(s: &Sides<'_>, cone: &Cone) -> Result<(), Against> {
 pub(crate) fn map(s: &Sides<'_>, id: RuleId) -> Result<Vec<Assumption>, Against> {
     let rule = s.rule(id);
     let source = maps::source(s, id)?;
-    head(s, id)?;
+    leaves(s, id)?;
     let facts = match (&rule.body[source.literal], source.atom) {
         (_, Some(atom)) => Facts::Atom(atom),
         (Literal::NewJoin(body, _), None) => Facts::Join(body),
@@ -124,7 +124,8 @@ pub(crate) fn map(s: &Sides<'_>, id: RuleId) -> Result<Vec<Assumption>, Against>
     told_apart(s, id, facts)
 }
 
-fn head(s: &Sides<'_>, id: RuleId) -> Result<(), Against> {
+/// The head is an event, a message outside of streams, or an answer.
+pub(crate) fn leaves(s: &Sides<'_>, id: RuleId) -> Result<(), Against> {
     let rule = s.rule(id);
     let wrong = match &rule.head {
         Head::Now { rel, .. } | Head::Next { rel, .. } => {

@@ -6,8 +6,8 @@
 //! other; nothing about it is remembered, and every precondition is checked afresh by the next rewrite. Its places are
 //! those of its own canonical text (`print(&protocol)`).
 //!
-//! Decoupling moves some rules of a role into a part ([`Cut`]): [`independent()`], [`functional()`], prepared by
-//! [`naming()`]. Each file states the precondition item by item, the mechanism, and why it holds.
+//! Decoupling moves some rules of a role into a part ([`Cut`]): [`independent()`], [`functional()`], [`monotone()`],
+//! prepared by [`naming()`]. Each file states the precondition item by item, the mechanism, and why it holds.
 //!
 //! Not here: running anything. That a rewrite is right is argued in its file, and tested by the verifier.
 
@@ -23,6 +23,7 @@ pub mod dependencies;
 pub mod functional;
 pub mod independent;
 pub mod keys;
+pub mod monotone;
 pub mod naming;
 pub mod routing;
 pub mod split;
@@ -35,5 +36,6 @@ pub use cut::{BadHead, Cut, Moved};
 pub(crate) use decouple::{Shown, decouple};
 pub use functional::functional;
 pub use independent::independent;
+pub use monotone::monotone;
 pub use naming::{Naming, naming};
 pub use verdict::{Assumption, Evidence, Item, Justification, Outcome, Refusal, Rewritten};

@@ -22,20 +22,31 @@ pub enum Growth {
 pub struct Growing<'s, 'p> {
     s: &'s Sides<'p>,
     known: BTreeMap<RelId, Result<Growth, Against>>,
-    /// Deletions that take nothing away that could still matter (section 5, forgetting).
+    /// Deletions that take nothing away that could still matter.
     pub harmless: BTreeSet<RuleId>,
+    /// Views whose rows come once each and go when they are answered.
+    pub answers: BTreeSet<RelId>,
+    /// Why other deletions are not harmless.
+    pub because: BTreeMap<RuleId, Against>,
     open: BTreeSet<RelId>,
 }
 
 impl<'s, 'p> Growing<'s, 'p> {
     /// Nothing known yet.
     pub fn new(s: &'s Sides<'p>) -> Growing<'s, 'p> {
-        Growing { s, known: BTreeMap::new(), harmless: BTreeSet::new(), open: BTreeSet::new() }
+        Growing {
+            s,
+            known: BTreeMap::new(),
+            harmless: BTreeSet::new(),
+            answers: BTreeSet::new(),
+            because: BTreeMap::new(),
+            open: BTreeSet::new(),
+        }
     }
 
     /// Whether and how a relation grows.
     pub fn relation(&mut self, rel: RelId) -> Result<Growth, Against> {
-        if self.s.is_static(rel) || !self.open.insert(rel) {
+        if self.s.is_static(rel) || self.answers.contains(&rel) || !self.open.insert(rel) {
             // Recursion among views that otherwise grow.
             return Ok(Growth::Rows);
         }
@@ -61,6 +72,9 @@ impl<'s, 'p> Growing<'s, 'p> {
                     let rule = self.s.rule(id);
                     match &rule.head {
                         Head::Delete { .. } if !self.harmless.contains(&id) => {
+                            if let Some(why) = self.because.get(&id) {
+                                return Err(why.clone());
+                            }
                             return Err(Against::new(
                                 "forgets",
                                 rule.place,
@@ -169,6 +183,50 @@ impl<'s, 'p> Growing<'s, 'p> {
         Ok(())
     }
 
+    /// `new` of a count or of a column that merges happens at every step of it, and the original skips steps; unless the
+    /// value is pinned by its ceiling, or projected out.
+    pub fn edge(&mut self, id: RuleId, body: &[Literal]) -> Result<(), Against> {
+        let rule = self.s.rule(id);
+        for m in walk::body_mentions(body).into_iter().filter(|m| m.drives(self.s.p)) {
+            let (Some(atom), relation) = (m.atom, self.s.relation(m.rel)) else { continue };
+            let merges = atom
+                .args
+                .iter()
+                .zip(&relation.columns)
+                .any(|(p, c)| c.lattice.is_some() && !matches!(p, Pattern::Wild(_)));
+            if merges {
+                return Err(Against::new(
+                    "exported-lattice",
+                    atom.place,
+                    format!("`new {}` happens at every step of its value", relation.name),
+                )
+                .here("the original skips steps")
+                .label(rule.place, "in this rule")
+                .help("name the test: `view enough(..) <= .., if n >= k`"));
+            }
+            if self.relation(m.rel)? != Growth::Count {
+                continue;
+            }
+            let by = self.s.rule(walk::writers(self.s.p, m.rel)[0]);
+            for (pattern, count) in counted(by, atom) {
+                let pinned = ceiling(self.s, by, count).is_some_and(|role| {
+                    equals(pattern, body, &format!("{}.len()", self.s.p.role(role).name))
+                });
+                if !matches!(pattern, Pattern::Wild(_)) && !pinned {
+                    return Err(Against::new(
+                        "exported-count",
+                        atom.place,
+                        format!("`new {}` happens at every step of the count", relation.name),
+                    )
+                    .here("the original jumps over steps")
+                    .label(rule.place, "in this rule")
+                    .help("name the threshold: `view enough(..) <= .., if n >= k`"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// A column that merges may only be compared upwards.
     fn merged(&self, rule: &Rule, atom: &Atom, body: &[Literal]) -> Result<(), Against> {
         for (pattern, column) in atom.args.iter().zip(&self.s.relation(atom.rel).columns) {
@@ -191,19 +249,13 @@ impl<'s, 'p> Growing<'s, 'p> {
     fn threshold(&self, rule: &Rule, atom: &Atom, body: &[Literal]) -> Result<(), Against> {
         let view = walk::writers(self.s.p, atom.rel);
         let by = self.s.rule(view[0]);
-        let Head::Now { args, .. } = &by.head else { return Ok(()) };
-        for (pattern, arg) in atom.args.iter().zip(args) {
-            let Some(count) =
-                arg.holes.iter().find_map(|h| if let Hole::Aggregate(a) = h { Some(a) } else { None })
-            else {
-                continue;
-            };
+        for (pattern, count) in counted(by, atom) {
             if matches!(pattern, Pattern::Wild(_)) || tested(rule, pattern, body, Lattice::Max) {
                 continue;
             }
             if let Some(role) = ceiling(self.s, by, count) {
                 let len = format!("{}.len()", self.s.p.role(role).name);
-                if equals(rule, pattern, body, &len) {
+                if equals(pattern, body, &len) {
                     continue;
                 }
             }
@@ -236,6 +288,14 @@ impl<'s, 'p> Growing<'s, 'p> {
         }
         Ok(())
     }
+}
+
+/// The columns of an atom that hold counts, with the counts.
+fn counted<'a>(by: &'a Rule, atom: &'a Atom) -> Vec<(&'a Pattern, &'a anabranch_dsl::ir::Aggregate)> {
+    let Head::Now { args, .. } = &by.head else { return Vec::new() };
+    let count =
+        |e: &'a Expr| e.holes.iter().find_map(|h| if let Hole::Aggregate(a) = h { Some(a) } else { None });
+    atom.args.iter().zip(args).filter_map(|(p, e)| Some((p, count(e)?))).collect()
 }
 
 /// Whether a view's rule counts; other aggregates never grow row by row.
@@ -352,7 +412,7 @@ fn ceiling(
 }
 
 /// Whether a variable is only compared for equality with a text.
-fn equals(rule: &Rule, pattern: &Pattern, body: &[Literal], with: &str) -> bool {
+fn equals(pattern: &Pattern, body: &[Literal], with: &str) -> bool {
     let Some(name) = pattern_name(pattern) else {
         return matches!(pattern, Pattern::Value(e) if squeeze(&e.tokens.0) == with);
     };
@@ -371,7 +431,6 @@ fn equals(rule: &Rule, pattern: &Pattern, body: &[Literal], with: &str) -> bool 
     let bound: usize =
         body.iter().map(|l| walk::literal_vars(l).iter().filter(|v| **v == name).count()).sum();
     // Pinned by the test, so the head may carry it.
-    let _ = rule;
     compared && bound == 1
 }
 

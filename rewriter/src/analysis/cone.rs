@@ -6,7 +6,7 @@
 
 use super::sides::{Side, Sides};
 use super::walk::Form;
-use anabranch_dsl::ir::{RelId, RelationKind, RuleId};
+use anabranch_dsl::ir::{Head, RelId, RelationKind, RuleId};
 use std::collections::BTreeSet;
 
 /// The downstream side of a cut, divided.
@@ -49,6 +49,10 @@ impl Cone {
                     continue;
                 }
                 cone.rules.insert(id);
+                // Its author lets it see its events late or never, so what it deletes from is not the worse for it.
+                if matches!(s.rule(id).head, Head::Delete { forget: true, .. }) {
+                    continue;
+                }
                 if let Some(head) = super::sides::local_head(s.p, s.rule(id)) {
                     cone.relations.insert(head);
                 }

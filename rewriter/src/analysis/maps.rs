@@ -142,7 +142,8 @@ fn invert(expr: &Expr) -> BTreeSet<String> {
                     c.args.iter().for_each(|e| go(e, vars, out));
                 }
             }
-            syn::Expr::MethodCall(m) if m.method == "clone" && m.args.is_empty() => {
+            // An address is its index; other types do not have that method.
+            syn::Expr::MethodCall(m) if (m.method == "clone" || m.method == "index") && m.args.is_empty() => {
                 go(&m.receiver, vars, out)
             }
             _ => {}

@@ -1,7 +1,7 @@
 //! Facts about a role that rewrites rest on. Each answers with what establishes it, or with an [`Against`].
 //!
 //! [`sides`] says what a cut does to a role, [`cone`] what depends on what crosses, [`maps`] and [`repeats`] which rules
-//! may follow one fact, [`accumulate`] what only grows,
+//! may follow one fact, [`accumulate`] what only grows, [`forget`] which deletions are harmless,
 //! [`fate`] what a crash of one part means.
 
 pub mod accumulate;
@@ -9,6 +9,7 @@ mod against;
 pub mod cone;
 pub mod determine;
 pub mod fate;
+pub mod forget;
 pub mod maps;
 pub mod repeats;
 pub mod sides;

@@ -2,6 +2,7 @@
 
 mod functional;
 mod independent;
+mod monotone;
 mod naming;
 mod two_pc;
 
