@@ -256,6 +256,7 @@ impl Protocol for ByHand {
             role: 0,
             resend: false,
             by: None,
+            route: None,
             args: vec![("payload", Schema::Bytes)],
             reply: vec![("committed", Schema::Bool)],
             error: None,

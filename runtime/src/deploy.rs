@@ -90,10 +90,24 @@ impl Default for Limits {
 }
 
 impl Deployment {
-    /// A deployment on this machine with free loopback ports, without durability: `instances` by role, in
-    /// the protocol's order.
+    /// A deployment on this machine with free loopback ports, without durability and with one partition each:
+    /// `instances` by role, in the protocol's order, or those of the roles only that are parts of none.
     pub fn local(protocol: &dyn Protocol, instances: &[u32]) -> Deployment {
-        assert_eq!(protocol.roles().len(), instances.len(), "one number per role of {}", protocol.name());
+        let infos = protocol.role_infos();
+        let wholes: Vec<usize> = (0..infos.len()).filter(|&i| infos[i].whole.is_none()).collect();
+        let mut all = vec![0; infos.len()];
+        if instances.len() == infos.len() {
+            all.copy_from_slice(instances);
+        } else {
+            let name = protocol.name();
+            assert_eq!(wholes.len(), instances.len(), "one number per role of {name} that is no part");
+            wholes.iter().zip(instances).for_each(|(&role, &n)| all[role] = n);
+        }
+        for (role, info) in infos.iter().enumerate() {
+            if let Some(whole) = info.whole {
+                all[role] = all[usize::from(whole)];
+            }
+        }
         let role = |(name, &instances): (&&str, &u32)| RoleDeployment {
             name: name.to_string(),
             instances,
@@ -103,7 +117,7 @@ impl Deployment {
         Deployment {
             protocol: protocol.name().to_string(),
             file: None,
-            roles: protocol.roles().iter().zip(instances).map(role).collect(),
+            roles: protocol.roles().iter().zip(&all).map(role).collect(),
             params: BTreeMap::new(),
             durability: Durability::Off,
             data_dir: PathBuf::from("data"),
@@ -125,6 +139,13 @@ impl Deployment {
     /// Sets a parameter; durations are milliseconds.
     pub fn with_param(mut self, name: &str, value: Value) -> Deployment {
         self.params.insert(name.to_string(), value);
+        self
+    }
+
+    /// Sets the number of partitions of a role's instances. Panics if there is no such role.
+    pub fn with_partitions(mut self, role: &str, partitions: u32) -> Deployment {
+        let found = self.roles.iter_mut().find(|r| r.name == role);
+        found.unwrap_or_else(|| panic!("there is no role `{role}`")).partitions = partitions;
         self
     }
 
@@ -158,7 +179,27 @@ impl Deployment {
 
     /// Problems that the protocol itself finds: `require`, parameters.
     pub fn check(&self, protocol: &dyn Protocol) -> Vec<String> {
-        protocol.check(&self.layout(), &self.params)
+        let mut problems = protocol.check(&self.layout(), &self.params);
+        for (role, info) in self.roles.iter().zip(protocol.role_infos()) {
+            let name = &role.name;
+            if role.partitions == 0 {
+                problems.push(format!("`{name}` has zero partitions"));
+            } else if role.partitions > 1 && !info.partitioned {
+                problems.push(format!(
+                    "`{name}` is not partitioned: {} partitions are not possible",
+                    role.partitions
+                ));
+            }
+            if let Some(whole) = info.whole.map(|whole| &self.roles[usize::from(whole)])
+                && whole.instances != role.instances
+            {
+                problems.push(format!(
+                    "`{name}` is a part of `{}` and has its {} instances, not {}",
+                    whole.name, whole.instances, role.instances
+                ));
+            }
+        }
+        problems
     }
 
     /// A node's name, as in `participant.2`.

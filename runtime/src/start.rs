@@ -118,9 +118,6 @@ pub(crate) fn check(protocol: &dyn Protocol, deployment: &Deployment) -> Result<
     for role in deployment.roles.iter().filter(|role| role.instances == 0) {
         problems.push(format!("`{}` has zero instances", role.name));
     }
-    for role in deployment.roles.iter().filter(|role| role.partitions != 1) {
-        problems.push(format!("`{}` is not partitioned", role.name));
-    }
     if problems.is_empty() { Ok(()) } else { Err(StartError::Invalid(problems)) }
 }
 

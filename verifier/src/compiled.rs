@@ -1,5 +1,5 @@
 //! Compiled nodes as an [`Engine`]: values are encoded into messages and requests, outcomes decoded from the
-//! outbox. So codec, log records and recovery are compared along the way.
+//! outbox. So codec, routing, log records and recovery are compared along the way.
 
 use crate::engine::{Answer, Answered, Engine, Facts, Input, Outcome, Row, Sent, Waiting, tidy};
 use anabranch_core::data::Schema;
@@ -113,15 +113,26 @@ impl Engine for Compiled {
             outcome.facts.insert(self.rel(name), rows.into_iter().map(items).collect());
         }
         outcome.facts = tidy(outcome.facts);
+        // A message that every partition takes is sent to each of them.
+        let mut taken: BTreeMap<Sent, Vec<u32>> = BTreeMap::new();
         for to in &out.dirty {
             let seat = self.setup.layout.seat(NodeIndex(to.0)).expect("only nodes are sent to");
             let mut input = Reader::new(&out.batches[to.0 as usize].bytes);
             while !input.is_empty() {
                 let rel = RelId(input.varint().expect("a tag") as u32);
                 let row = Self::decode(&self.columns[&rel], &mut input);
-                let new = outcome.sent.insert(Sent { rel, to: seat.instance, row });
-                assert!(new, "a message is sent twice");
+                let partitions = taken.entry(Sent { rel, to: seat.instance, row }).or_default();
+                assert!(!partitions.contains(&seat.partition), "a message is sent twice");
+                partitions.push(seat.partition);
             }
+        }
+        let (protocol, layout) = (&self.protocol, &self.setup.layout);
+        for (sent, mut partitions) in taken {
+            partitions.sort_unstable();
+            let leaves = self.descriptor.leaves();
+            let expected = crate::routing::partitions(protocol, leaves, layout, sent.rel, &sent.row);
+            assert_eq!(partitions, expected, "the partitions that take {sent:?}");
+            outcome.sent.insert(sent);
         }
         for reply in out.replies {
             let rel = RelId(u32::from(reply.request));

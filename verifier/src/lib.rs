@@ -1,7 +1,8 @@
 //! Reference interpreter, plan executor and random campaigns for Anabranch.
 //!
 //! [`engine`] is the interface under which they are compared, [`interp`] the reference, [`exec`] the plan
-//! executor, [`eval`] evaluates expressions for both without rustc, [`random`] makes programs and [`campaign`] runs
+//! executor, [`eval`] evaluates expressions for both without rustc, [`routing`] says which partitions
+//! take a message, [`random`] makes programs and [`campaign`] runs
 //! them, shrinks what fails, and plants faults.
 
 // Syntax trees hold spans, which stay on their thread; so do engines. `Arc` spares them a lifetime.
@@ -19,5 +20,6 @@ pub mod history;
 pub mod interp;
 pub mod property;
 pub mod random;
+pub mod routing;
 pub mod trace;
 pub mod world;

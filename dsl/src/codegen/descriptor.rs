@@ -26,6 +26,10 @@ pub fn types(protocol: &Protocol) -> TokenStream {
             (ident(&role.name), &role.name, proc_macro2::Literal::u16_unsuffixed(i as u16));
         let first = format!("The address of an instance of `{}`.", role.name);
         let docs = &role.docs;
+        if let Some(whole) = role.part_of {
+            let whole = ident(&protocol.role(whole).name);
+            return quote!(#[doc = #first] #(#[doc = #docs])* pub type #name = #whole;);
+        }
         quote!(__core::address!(#[doc = #first] #(#[doc = #docs])* #name, #text, #number);)
     });
     let aliases = protocol.aliases.iter().map(|alias| {
@@ -94,6 +98,7 @@ pub fn descriptor(protocol: &Protocol, text: &str) -> TokenStream {
             }
             None => quote!(None),
         };
+        let route = super::routing::request(r);
         let (args, reply) = (columns(r.columns[1..].iter()), columns(request.reply.iter()));
         let error = match &request.error {
             Some(ty) => {
@@ -114,7 +119,7 @@ pub fn descriptor(protocol: &Protocol, text: &str) -> TokenStream {
         answered.sort_unstable();
         answered.dedup();
         Some(quote!(__core::node::RequestInfo {
-            name: #name, tag: #tag, role: #role, resend: #resend, by: #by, args: #args, reply: #reply,
+            name: #name, tag: #tag, role: #role, resend: #resend, by: #by, route: #route, args: #args, reply: #reply,
             error: #error, answered_by: ::std::vec![#(#answered),*],
         }))
     });
@@ -144,10 +149,10 @@ pub fn descriptor(protocol: &Protocol, text: &str) -> TokenStream {
             return None;
         }
         let (name, role, durable) = (&r.name, r.role?.0 as u16, r.durable);
-        let columns = columns(r.columns.iter());
-        Some(
-            quote!(__core::node::TableInfo { name: #name, role: #role, durable: #durable, columns: #columns }),
-        )
+        let (columns, routing) = (columns(r.columns.iter()), super::routing::table(r));
+        Some(quote!(__core::node::TableInfo {
+            name: #name, role: #role, durable: #durable, routing: #routing, columns: #columns,
+        }))
     });
     let params = protocol.params.iter().map(|p| {
         let (name, ty, text, default) = (&p.name, &p.ty.0, p.ty.0.to_string(), default(p));
@@ -171,6 +176,18 @@ pub fn descriptor(protocol: &Protocol, text: &str) -> TokenStream {
     });
     let names: Vec<_> = protocol.params.iter().map(|p| ident(&p.name)).collect();
     let texts: Vec<_> = protocol.params.iter().map(|p| &p.name).collect();
+    let infos = protocol.roles.iter().map(|r| {
+        let whole = match r.part_of {
+            Some(whole) => {
+                let whole = whole.0 as u16;
+                quote!(Some(#whole))
+            }
+            None => quote!(None),
+        };
+        let (partitioned, shares_fate) = (r.partitioned, r.shares_fate);
+        quote!(__core::node::RoleInfo { whole: #whole, partitioned: #partitioned, shares_fate: #shares_fate })
+    });
+    let role_numbers: Vec<_> = (0..role_count as u16).collect();
     let role_names: Vec<_> = protocol.roles.iter().map(|r| ident(&r.name)).collect();
     let requires = protocol.requires.iter().map(|e| {
         let (tokens, text) = (&e.tokens.0, e.tokens.0.to_string());
@@ -195,6 +212,7 @@ pub fn descriptor(protocol: &Protocol, text: &str) -> TokenStream {
                 *FINGERPRINT.get_or_init(|| __core::code::fingerprint(self))
             }
             fn roles(&self) -> &'static [&'static str] { &[#(#roles),*] }
+            fn role_infos(&self) -> ::std::vec::Vec<__core::node::RoleInfo> { ::std::vec![#(#infos),*] }
             fn requests(&self) -> ::std::vec::Vec<__core::node::RequestInfo> { ::std::vec![#(#requests),*] }
             fn messages(&self) -> ::std::vec::Vec<__core::node::MessageInfo> { ::std::vec![#(#messages),*] }
             fn timers(&self) -> ::std::vec::Vec<__core::node::TimerInfo> { ::std::vec![#(#timers),*] }
@@ -214,7 +232,7 @@ pub fn descriptor(protocol: &Protocol, text: &str) -> TokenStream {
                 #(#checks)*
                 if !__problems.is_empty() { return __problems; }
                 #(let Some(#names) = #names else { return __problems };)*
-                #(let #role_names = __core::code::Instances::<#role_names>::of_layout(__layout);)*
+                #(let #role_names = __core::code::Instances::<#role_names>::of_layout(__layout, #role_numbers);)*
                 let _ = (#(&#names,)* #(&#role_names,)*);
                 #(#requires)*
                 __problems

@@ -38,16 +38,25 @@ pub fn generate(protocol: &ir::Protocol, options: &Options) -> Result<TokenStrea
     expand(protocol, &plans, &crate::print::print(protocol), options)
 }
 
-/// The names in `protocol NAME;` and `role NAME;`, however wrong the rest is.
-fn names(input: TokenStream) -> (Option<String>, Vec<String>) {
+/// A role with the one that it is a part of.
+type RoleName = (String, Option<String>);
+
+/// The names in `protocol NAME;` and `role NAME of WHOLE;`, however wrong the rest is.
+fn names(input: TokenStream) -> (Option<String>, Vec<RoleName>) {
     let trees: Vec<TokenTree> = input.into_iter().collect();
     let (mut name, mut roles) = (None, Vec::new());
-    for pair in trees.windows(2) {
+    for (i, pair) in trees.windows(2).enumerate() {
         if let [TokenTree::Ident(keyword), TokenTree::Ident(word)] = pair {
             if keyword == "protocol" && name.is_none() {
                 name = Some(word.to_string());
             } else if keyword == "role" {
-                roles.push(word.to_string());
+                let whole = match trees.get(i + 2..i + 4) {
+                    Some([TokenTree::Ident(of), TokenTree::Ident(whole)]) if of == "of" => {
+                        Some(whole.to_string())
+                    }
+                    _ => None,
+                };
+                roles.push((word.to_string(), whole));
             }
         }
     }

@@ -4,6 +4,7 @@
 
 use super::context::Cx;
 use super::pipeline::slot_values;
+use super::routing::{row_columns, sent_columns};
 use super::storage::{Accumulator, Shape, event_field, field, tuple};
 use crate::ir;
 use crate::plan::{Class, Dedup, Emit, PExpr, RelIx, Tail, Variable};
@@ -228,11 +229,13 @@ impl Cx<'_> {
         let to = self.value_as(vars, to, &quote!(#address));
         if self.compared(rel) {
             let (seen, row, row_ty, encode) = self.sent_row(vars, rel, args);
+            let (hash, send, by) = self.one(rel, &row_columns(args.len()));
             return quote! {{
                 let __to: #address = #to;
                 let __row: #row_ty = #row;
                 if self.#seen.first(#rule, #distinct, __to.index, ::core::clone::Clone::clone(&__row)) {
-                    __core::code::send(__out, self.#route, __to.index, |__b| {
+                    #hash
+                    __core::code::#send(__out, self.#route, __to.index, #by |__b| {
                         __core::wire::put_varint(#tag as u64, __b);
                         #encode
                     });
@@ -240,10 +243,12 @@ impl Cx<'_> {
             }};
         }
         let (before, encode) = self.encode_args(vars, rel, args);
+        let (hash, send, by) = self.one(rel, &sent_columns(args));
         quote! {{
             let __to: #address = #to;
             #before
-            __core::code::send(__out, self.#route, __to.index, |__b| {
+            #hash
+            __core::code::#send(__out, self.#route, __to.index, #by |__b| {
                 __core::wire::put_varint(#tag as u64, __b);
                 #encode
             });
@@ -286,28 +291,33 @@ impl Cx<'_> {
         let tag = super::descriptor::message_tag(self.protocol, rel);
         if self.compared(rel) {
             let (seen, row, row_ty, encode) = self.sent_row(vars, rel, args);
+            let columns = row_columns(args.len());
+            let ((hash, send, by), (_, broadcast, _)) = (self.one(rel, &columns), self.every(rel, &columns));
             return quote! {{
                 let __row: #row_ty = #row;
+                #hash
                 let __n = self.#route.instances();
                 let __encode = |__b: &mut ::std::vec::Vec<u8>| {
                     __core::wire::put_varint(#tag as u64, __b);
                     #encode
                 };
                 if self.#seen.first_to_all(#rule, #distinct, __n, &__row) {
-                    __core::code::broadcast(__out, self.#route, __encode);
+                    __core::code::#broadcast(__out, self.#route, #by __encode);
                 } else {
                     for __to in 0..__n {
                         if self.#seen.first(#rule, #distinct, __to, ::core::clone::Clone::clone(&__row)) {
-                            __core::code::send(__out, self.#route, __to, __encode);
+                            __core::code::#send(__out, self.#route, __to, #by __encode);
                         }
                     }
                 }
             }};
         }
         let (before, encode) = self.encode_args(vars, rel, args);
+        let (hash, broadcast, by) = self.every(rel, &sent_columns(args));
         quote! {{
             #before
-            __core::code::broadcast(__out, self.#route, |__b| {
+            #hash
+            __core::code::#broadcast(__out, self.#route, #by |__b| {
                 __core::wire::put_varint(#tag as u64, __b);
                 #encode
             });

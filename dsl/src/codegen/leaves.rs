@@ -6,7 +6,7 @@
 use super::context::{ident, idents};
 use crate::ir::{
     AggregateFn as F, Atom, Expr, Head, Hole, Literal, NestedPattern, Pattern, Protocol, RelId, RelationKind,
-    RoleId,
+    RoleId, Routing,
 };
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -43,6 +43,15 @@ pub fn leaves(protocol: &Protocol) -> TokenStream {
             }
             RelationKind::Timer(timer) => walk.body(&timer.rows),
             _ => {}
+        }
+        if let Some(Routing::By(e) | Routing::To(e)) = &relation.routing {
+            walk.role = None;
+            for column in &relation.columns {
+                let ty = &column.ty.0;
+                walk.scope.insert(column.name.clone(), quote!(None::<#ty>));
+            }
+            let number = matches!(&relation.routing, Some(Routing::To(_)));
+            walk.expr(e, number.then(|| quote!(u64)));
         }
     }
     for rule in &protocol.rules {
@@ -109,9 +118,14 @@ impl Walk<'_> {
             let (name, text, ty) = (ident(&param.name), &param.name, &param.ty.0);
             out.extend(quote!(let #name = __core::code::typed::<#ty>(__env.params.get(#text))?;));
         }
-        for role in self.protocol.roles.iter().filter(|r| used.contains(&r.name)) {
-            let name = ident(&role.name);
-            out.extend(quote!(let #name = __core::code::Instances::<#name>::of_layout(&__env.layout);));
+        if used.contains("partition") && self.role.is_some() {
+            out.extend(quote!(let partition = u64::from(__env.seat.partition);));
+        }
+        for (i, role) in self.protocol.roles.iter().enumerate().filter(|(_, r)| used.contains(&r.name)) {
+            let (name, number) = (ident(&role.name), i as u16);
+            out.extend(
+                quote!(let #name = __core::code::Instances::<#name>::of_layout(&__env.layout, #number);),
+            );
         }
         out
     }

@@ -20,6 +20,7 @@ mod heads;
 mod leaves;
 mod node;
 mod pipeline;
+mod routing;
 mod state;
 mod steps;
 mod storage;
@@ -100,13 +101,19 @@ pub fn expand(
 }
 
 /// What stands in the place of a program with mistakes: its public names, so that whoever uses them gets no
-/// further errors.
-pub fn stub(name: &str, roles: &[String], options: &Options) -> TokenStream {
+/// further errors. `roles`: each with the one that it is a part of.
+pub fn stub(name: &str, roles: &[(String, Option<String>)], options: &Options) -> TokenStream {
     let core = &options.core;
     let name = ident(name);
-    let addresses = roles.iter().enumerate().map(|(i, role)| {
+    let addresses = roles.iter().enumerate().map(|(i, (role, whole))| {
         let (ty, number) = (ident(role), proc_macro2::Literal::u16_unsuffixed(i as u16));
-        quote!(#core::address!(#ty, #role, #number);)
+        match whole.as_ref().filter(|whole| *whole != role && roles.iter().any(|(r, _)| r == *whole)) {
+            Some(whole) => {
+                let whole = ident(whole);
+                quote!(pub type #ty = #whole;)
+            }
+            None => quote!(#core::address!(#ty, #role, #number);),
+        }
     });
     let client = match options.client {
         true => quote! {

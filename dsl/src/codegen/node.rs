@@ -66,6 +66,7 @@ impl Cx<'_> {
             #[derive(Clone)]
             pub struct #name {
                 __me: #role_ty,
+                __partition: u32,
                 __incarnation: u64,
                 __params: __Params,
                 __minter: __core::code::Minter,
@@ -89,10 +90,11 @@ impl Cx<'_> {
                     let __layout = &*__setup.layout;
                     let mut __node = #name {
                         __me: <#role_ty as __core::data::Address>::from_index(__setup.seat.instance),
+                        __partition: __setup.seat.partition,
                         __incarnation: __setup.incarnation,
                         __params: __Params::new(&__setup.params),
                         __minter: __core::code::Minter::new(__setup),
-                        #(#roles: __core::code::Instances::of_layout(__layout),)*
+                        #(#roles: __core::code::Instances::of_layout(__layout, #numbers),)*
                         #(#routes: __core::code::Route::new(__layout, #numbers),)*
                         __answers: ::core::default::Default::default(),
                         __log: ::std::vec::Vec::new(),
@@ -180,6 +182,9 @@ impl Cx<'_> {
         let mut out = quote!();
         if used.contains("me") {
             out.extend(quote!(let me = self.__me;));
+        }
+        if used.contains("partition") {
+            out.extend(quote!(let partition = u64::from(self.__partition);));
         }
         for param in &self.protocol.params {
             if used.contains(&param.name) {

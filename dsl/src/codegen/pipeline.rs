@@ -157,8 +157,10 @@ impl Cx<'_> {
         let (last, before) = tail.ops.split_last()?;
         let Op::Probe(Access { rel: instances, cols, exclude_start: false, .. }) = last else { return None };
         let Class::Instances(role) = &self.rel(*instances).class else { return None };
-        if !matches!(&cols[..], [Col::Bind(s)] if s == to) || Some(*role) != self.protocol.relation(*rel).role
-        {
+        // A part has the instances of its whole.
+        let family = |role: crate::ir::RoleId| self.protocol.family(role);
+        let receiver = self.protocol.relation(*rel).role.map(family);
+        if !matches!(&cols[..], [Col::Bind(s)] if s == to) || Some(family(*role)) != receiver {
             return None;
         }
         if args.iter().any(|a| slots(a).contains(to)) {

@@ -18,17 +18,24 @@ use std::marker::PhantomData;
 #[derive(Clone, Copy, Debug)]
 pub struct Instances<A> {
     count: u32,
+    partitions: u32,
     address: PhantomData<A>,
 }
 
 impl<A: Address> Instances<A> {
     /// A role of so many instances.
     pub fn new(count: u32) -> Instances<A> {
-        Instances { count, address: PhantomData }
+        Instances { count, partitions: 1, address: PhantomData }
     }
-    /// A role in a layout.
-    pub fn of_layout(layout: &Layout) -> Instances<A> {
-        Instances::new(layout.roles[usize::from(A::ROLE)].instances)
+    /// A role in a layout, by number: a part has the address type of its whole.
+    pub fn of_layout(layout: &Layout, role: u16) -> Instances<A> {
+        let size = layout.roles[usize::from(role)];
+        Instances { count: size.instances, partitions: size.partitions, address: PhantomData }
+    }
+    /// The number of partitions of each instance.
+    #[inline]
+    pub fn partitions(self) -> u64 {
+        u64::from(self.partitions)
     }
     /// The number of instances.
     #[inline]
@@ -89,6 +96,17 @@ impl Route {
     #[inline]
     pub fn node(self, instance: u32) -> Option<NodeIndex> {
         (instance < self.instances).then(|| NodeIndex(self.first + instance * self.partitions))
+    }
+    /// The node of an instance that takes what routes by a value ([`Data::route`] or a partition's number).
+    #[inline]
+    pub fn partition(self, instance: u32, by: u64) -> Option<NodeIndex> {
+        self.node(instance).map(|first| NodeIndex(first.0 + (by % u64::from(self.partitions.max(1))) as u32))
+    }
+    /// All nodes of an instance.
+    #[inline]
+    pub fn nodes(self, instance: u32) -> impl Iterator<Item = NodeIndex> + use<> {
+        let all = self.node(instance).map_or(0..0, |first| first.0..first.0 + self.partitions);
+        all.map(NodeIndex)
     }
     /// The number of instances.
     #[inline]
@@ -208,16 +226,51 @@ pub fn send(out: &mut Outbox, route: Route, instance: u32, encode: impl FnOnce(&
     batch.ends.push(batch.bytes.len() as u32);
 }
 
+/// Sends one message to the partition of an instance that a value chooses.
+#[inline]
+pub fn send_routed(
+    out: &mut Outbox,
+    route: Route,
+    instance: u32,
+    by: u64,
+    encode: impl FnOnce(&mut Vec<u8>),
+) {
+    copy(out, route.partition(instance, by).into_iter(), encode);
+}
+
+/// Sends one message to all partitions of an instance; it is encoded once.
+#[inline]
+pub fn send_every(out: &mut Outbox, route: Route, instance: u32, encode: impl FnOnce(&mut Vec<u8>)) {
+    copy(out, route.nodes(instance), encode);
+}
+
 /// Sends one message to all instances; it is encoded once.
 #[inline]
 pub fn broadcast(out: &mut Outbox, route: Route, encode: impl FnOnce(&mut Vec<u8>)) {
-    let Some(first) = route.node(0) else { return };
+    copy(out, (0..route.instances).filter_map(move |i| route.node(i)), encode);
+}
+
+/// The same to the partition of each instance that a value chooses.
+#[inline]
+pub fn broadcast_routed(out: &mut Outbox, route: Route, by: u64, encode: impl FnOnce(&mut Vec<u8>)) {
+    copy(out, (0..route.instances).filter_map(move |i| route.partition(i, by)), encode);
+}
+
+/// The same to all partitions of all instances.
+#[inline]
+pub fn broadcast_every(out: &mut Outbox, route: Route, encode: impl FnOnce(&mut Vec<u8>)) {
+    copy(out, (0..route.instances).flat_map(move |i| route.nodes(i)), encode);
+}
+
+/// Sends one message to nodes in ascending order; it is encoded once.
+#[inline]
+fn copy(out: &mut Outbox, mut nodes: impl Iterator<Item = NodeIndex>, encode: impl FnOnce(&mut Vec<u8>)) {
+    let Some(first) = nodes.next() else { return };
     let batch = open(out, first);
     let start = batch.bytes.len();
     encode(&mut batch.bytes);
     batch.ends.push(batch.bytes.len() as u32);
-    for instance in 1..route.instances {
-        let to = route.node(instance).expect("counted");
+    for to in nodes {
         open(out, to);
         let (low, high) = out.batches.split_at_mut(to.0 as usize);
         high[0].bytes.extend_from_slice(&low[first.0 as usize].bytes[start..]);

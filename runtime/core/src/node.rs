@@ -243,6 +243,11 @@ pub trait Protocol: Send + Sync {
     fn fingerprint(&self) -> u64;
     /// Roles, in order.
     fn roles(&self) -> &'static [&'static str];
+    /// The same roles' descriptions. By default none is a part, none is partitioned.
+    fn role_infos(&self) -> Vec<RoleInfo> {
+        let plain = RoleInfo { whole: None, partitioned: false, shares_fate: false };
+        vec![plain; self.roles().len()]
+    }
     /// Requests.
     fn requests(&self) -> Vec<RequestInfo>;
     /// Messages.
@@ -267,6 +272,25 @@ pub trait Protocol: Send + Sync {
     fn leaves(&self) -> &dyn Leaves;
 }
 
+/// A role's description.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RoleInfo {
+    /// The role that it is a part of: it has the same instances, and its addresses are that role's.
+    pub whole: Option<u16>,
+    /// Whether an instance may consist of several nodes.
+    pub partitioned: bool,
+    /// Whether its nodes restart together with those of the other parts of their instance that share fate.
+    pub shares_fate: bool,
+}
+
+/// What a request is routed by, from its identity and its encoded arguments: the partition that takes it is the
+/// remainder of this by the number of partitions. `None` if the arguments are malformed.
+pub type RequestRoute = fn(Req, &mut Reader<'_>) -> Option<u64>;
+
+/// What a row (a tuple) is routed by: the partition that keeps it is the remainder of this by the number of
+/// partitions. `None` if the row does not fit the table.
+pub type RowRoute = fn(&Value) -> Option<u64>;
+
 /// A request's description.
 #[derive(Clone, Debug)]
 pub struct RequestInfo {
@@ -280,6 +304,8 @@ pub struct RequestInfo {
     pub resend: bool,
     /// The argument whose stable hash chooses the instance.
     pub by: Option<usize>,
+    /// What chooses the partition, if the role is partitioned.
+    pub route: Option<RequestRoute>,
     /// Arguments, without the `Req`.
     pub args: Vec<(&'static str, crate::data::Schema)>,
     /// Columns of the answer.
@@ -325,8 +351,21 @@ pub struct TableInfo {
     pub role: u16,
     /// Survives a crash.
     pub durable: bool,
+    /// Whether each row belongs to a partition, and to which.
+    pub routing: TableRouting,
     /// Columns.
     pub columns: Vec<(&'static str, crate::data::Schema)>,
+}
+
+/// Which partitions keep the rows of a table.
+#[derive(Clone, Copy, Debug)]
+pub enum TableRouting {
+    /// Not said: rows cannot be moved when the number of partitions changes.
+    Unsaid,
+    /// Each row lies in one partition.
+    By(RowRoute),
+    /// Every partition has the same rows.
+    All,
 }
 
 /// A timer's description.
@@ -378,6 +417,9 @@ impl<P: Protocol + ?Sized> Protocol for &P {
     }
     fn roles(&self) -> &'static [&'static str] {
         (**self).roles()
+    }
+    fn role_infos(&self) -> Vec<RoleInfo> {
+        (**self).role_infos()
     }
     fn requests(&self) -> Vec<RequestInfo> {
         (**self).requests()

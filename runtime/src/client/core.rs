@@ -13,7 +13,9 @@ use crate::transport::conn::{Conn, Sock};
 use crate::transport::frame::{Header, Kind};
 use crate::transport::hello::{self, Refusal};
 use crate::transport::stream::Stream;
-use anabranch_core::node::{Layout, NodeIndex, Protocol};
+use anabranch_core::id::Req;
+use anabranch_core::node::{Layout, NodeIndex, Protocol, RequestRoute};
+use anabranch_core::wire::Reader;
 use bytes::Bytes;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -61,6 +63,7 @@ struct RequestKind {
     role: u16,
     resend: bool,
     by: bool,
+    route: Option<RequestRoute>,
 }
 
 struct Pending {
@@ -68,6 +71,8 @@ struct Pending {
     tag: u16,
     /// Where it is, or waits to go.
     node: u32,
+    /// The partition that takes it, at whichever instance.
+    partition: u32,
     sent: bool,
     resend: bool,
     /// Kept while it may have to be sent (again).
@@ -138,7 +143,7 @@ impl<S: Sock> Core<S> {
         let mut kinds = vec![None; requests.iter().map(|r| usize::from(r.tag) + 1).max().unwrap_or(0)];
         for r in &requests {
             kinds[usize::from(r.tag)] =
-                Some(RequestKind { role: r.role, resend: r.resend, by: r.by.is_some() });
+                Some(RequestKind { role: r.role, resend: r.resend, by: r.by.is_some(), route: r.route });
         }
         Ok(Core {
             fingerprint: protocol.fingerprint(),
@@ -268,14 +273,28 @@ impl<S: Sock> Core<S> {
             self.done.push(Completion { token, outcome: Err(CallError::NotSent(why)) });
             return;
         }
-        let node = match route {
-            Some(hash) if kind.by => self.node(role, (hash % u64::from(instances)) as u32),
-            _ if resend => self.node(role, self.preferred[usize::from(role)]),
-            _ => self.next_up(role),
-        };
         let number = self.first + self.pending.len() as u64;
+        let partition = match kind.route {
+            None => 0,
+            Some(by) => {
+                let req = Req { session: self.session, number };
+                let partitions = self.layout.roles[usize::from(role)].partitions.max(1);
+                match by(req, &mut Reader::new(args)) {
+                    Some(by) => (by % u64::from(partitions)) as u32,
+                    None => {
+                        let why = "the arguments do not fit the request".to_string();
+                        return self.done.push(Completion { token, outcome: Err(CallError::NotSent(why)) });
+                    }
+                }
+            }
+        };
+        let node = match route {
+            Some(hash) if kind.by => self.node(role, (hash % u64::from(instances)) as u32, partition),
+            _ if resend => self.node(role, self.preferred[usize::from(role)], partition),
+            _ => self.next_up(role, partition),
+        };
         self.open += 1;
-        let pending = Pending { token, tag, node, sent: false, resend, args: None, tries: 0 };
+        let pending = Pending { token, tag, node, partition, sent: false, resend, args: None, tries: 0 };
         self.pending.push_back(Some(pending));
         self.alarms.push(Reverse((now + timeout, number, Alarm::Deadline)));
         if resend {
@@ -292,15 +311,15 @@ impl<S: Sock> Core<S> {
         }
     }
 
-    fn node(&self, role: u16, instance: u32) -> u32 {
-        self.layout.first(role) + instance * self.layout.roles[usize::from(role)].partitions
+    fn node(&self, role: u16, instance: u32, partition: u32) -> u32 {
+        self.layout.first(role) + instance * self.layout.roles[usize::from(role)].partitions + partition
     }
 
     /// The next instance that is connected, in turn; if none is, the next in turn.
-    fn next_up(&mut self, role: u16) -> u32 {
+    fn next_up(&mut self, role: u16, partition: u32) -> u32 {
         let instances = self.layout.roles[usize::from(role)].instances;
         self.turn = self.turn.wrapping_add(1);
-        let nth = |i: u32| self.node(role, (self.turn.wrapping_add(i)) % instances);
+        let nth = |i: u32| self.node(role, (self.turn.wrapping_add(i)) % instances, partition);
         let up = (0..instances)
             .map(nth)
             .find(|&node| self.remotes[node as usize].as_ref().is_some_and(|r| r.phase == Phase::Up));

@@ -13,6 +13,9 @@
 //! instances = 3
 //! addresses = ["127.0.0.1:7001", "127.0.0.1:7002", "127.0.0.1:7003"]   # or left out: free ports
 //!
+//! [roles.ender]                        # a part of `coordinator`: it has its instances; may be left out
+//! partitions = 5                       # of each instance, where the role is partitioned; 1 if left out
+//!
 //! [params]
 //! patience = "500ms"
 //!
@@ -22,7 +25,7 @@
 
 use super::param::{self, kind};
 use super::{Deployment, Durability, Limits, RoleDeployment};
-use anabranch_core::node::Protocol;
+use anabranch_core::node::{NodeIndex, Protocol};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -190,34 +193,49 @@ impl Parser<'_> {
                 self.error(name.span(), format!("there is no role `{}`", name.get_ref()), Some(help));
             }
         }
-        let mut roles = Vec::new();
-        for &name in names {
-            let mut role =
-                RoleDeployment { name: name.into(), instances: 1, partitions: 1, addresses: Vec::new() };
+        let infos = protocol.role_infos();
+        let empty = |&name: &&str| RoleDeployment {
+            name: name.into(),
+            instances: 1,
+            partitions: 1,
+            addresses: Vec::new(),
+        };
+        let mut roles: Vec<RoleDeployment> = names.iter().map(empty).collect();
+        // Parts have the instances of their wholes, which therefore come first.
+        let mut order: Vec<usize> = (0..names.len()).collect();
+        order.sort_by_key(|&i| infos[i].whole.is_some());
+        for i in order {
+            let (name, info) = (names[i], infos[i]);
+            let mut role = roles[i].clone();
+            let whole = info.whole.map(|whole| names[usize::from(whole)]);
+            if let Some(whole) = info.whole {
+                role.instances = roles[usize::from(whole)].instances;
+            }
             match given.and_then(|table| table.get_key_value(name)) {
                 Some((key, found)) => {
                     if let Some(table) = self.table(found) {
-                        self.role(key, table, &mut role);
+                        self.role(key, table, &mut role, whole, info.partitioned);
                     }
                 }
+                None if whole.is_some() => {}
                 None => {
                     let span = top.get("roles").map(Spanned::span).unwrap_or(0..0);
                     let help = format!("add `[roles.{name}]` with `instances = 1`");
                     self.error(span, format!("the role `{name}` is missing"), Some(help));
                 }
             }
-            roles.push(role);
+            roles[i] = role;
         }
         roles
     }
 
-    fn role(
+    /// `instances` of a role that is no part.
+    fn instances(
         &mut self,
         key: &Spanned<std::borrow::Cow<'_, str>>,
         table: Table<'_, '_>,
         role: &mut RoleDeployment,
     ) {
-        self.known(table, "a role", &["instances", "partitions", "addresses"]);
         match table.get("instances") {
             None => self.error(key.span(), format!("`instances` of `{}` is missing", role.name), None),
             Some(found) => match self.integer(found) {
@@ -232,17 +250,49 @@ impl Parser<'_> {
                 None => {}
             },
         }
-        if let Some(found) = table.get("partitions")
-            && let Some(n) = self.integer(found)
-            && n != 1
-        {
-            let help = Some("leave `partitions` out".into());
-            self.error(
-                found.span(),
-                format!("`{}` is not partitioned: {n} partitions are not possible", role.name),
-                help,
-            );
+    }
+
+    /// `partitions` of a role.
+    fn partitions(&mut self, table: Table<'_, '_>, role: &mut RoleDeployment, partitioned: bool) {
+        let Some(found) = table.get("partitions") else { return };
+        match self.integer(found) {
+            Some(0) => {
+                let help = Some("every instance has at least one partition".into());
+                self.error(found.span(), format!("`{}` has zero partitions", role.name), help);
+            }
+            Some(n) if n > 10_000 => self.error(found.span(), format!("{n} partitions are too many"), None),
+            Some(n) if n > 1 && !partitioned => {
+                let help = Some("leave `partitions` out".into());
+                self.error(
+                    found.span(),
+                    format!("`{}` is not partitioned: {n} partitions are not possible", role.name),
+                    help,
+                );
+            }
+            Some(n) => role.partitions = n as u32,
+            None => {}
         }
+    }
+
+    fn role(
+        &mut self,
+        key: &Spanned<std::borrow::Cow<'_, str>>,
+        table: Table<'_, '_>,
+        role: &mut RoleDeployment,
+        whole: Option<&str>,
+        partitioned: bool,
+    ) {
+        self.known(table, "a role", &["instances", "partitions", "addresses"]);
+        match (whole, table.get("instances")) {
+            (None, _) => self.instances(key, table, role),
+            (Some(whole), Some(found)) => {
+                let help = Some(format!("set `instances` of `{whole}`, and here `partitions` if anything"));
+                let message = format!("`{}` is a part of `{whole}` and has its instances", role.name);
+                self.error(found.span(), message, help);
+            }
+            (Some(_), None) => {}
+        }
+        self.partitions(table, role, partitioned);
         let Some(found) = table.get("addresses") else { return };
         let Some(items) = found.get_ref().as_array() else {
             self.error(
@@ -252,10 +302,16 @@ impl Parser<'_> {
             );
             return;
         };
-        if items.len() != role.instances as usize {
-            let message =
-                format!("{} addresses for {} instances of `{}`", items.len(), role.instances, role.name);
-            let help = Some("give one address per instance, or none for free loopback ports".into());
+        if items.len() != role.instances as usize * role.partitions as usize {
+            let (n, of, name) = (items.len(), role.instances, &role.name);
+            let (message, per) = match role.partitions {
+                1 => (format!("{n} addresses for {of} instances of `{name}`"), "instance"),
+                p => (
+                    format!("{n} addresses for {of} instances of `{name}` with {p} partitions each"),
+                    "partition of each instance",
+                ),
+            };
+            let help = Some(format!("give one address per {per}, or none for free loopback ports"));
             self.error(found.span(), message, help);
         }
         for item in items.iter() {
@@ -272,12 +328,13 @@ impl Parser<'_> {
 
     fn duplicates(&mut self, top: Table<'_, '_>, deployment: &Deployment) {
         let mut seen: BTreeMap<SocketAddr, String> = BTreeMap::new();
-        for role in &deployment.roles {
+        let layout = deployment.layout();
+        for (number, role) in deployment.roles.iter().enumerate() {
             let place = table_of(top, "roles").and_then(|t| t.get(role.name.as_str()));
             let items = place.and_then(|r| r.get_ref().as_table()).and_then(|t| t.get("addresses"));
             let items = items.and_then(|a| a.get_ref().as_array());
             for (i, address) in role.addresses.iter().enumerate().filter(|(_, a)| a.port() != 0) {
-                let name = format!("{}.{i}", role.name);
+                let name = deployment.node_name(NodeIndex(layout.first(number as u16) + i as u32));
                 if let Some(other) = seen.insert(*address, name.clone()) {
                     let span = items.and_then(|a| a.get(i)).map(Spanned::span).unwrap_or(0..0);
                     let help = Some("give every node an address of its own".into());

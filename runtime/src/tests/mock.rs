@@ -105,6 +105,7 @@ impl<B: Behaviour> Protocol for Mock<B> {
             role: 0,
             resend: self.resend,
             by: self.by,
+            route: None,
             args: vec![("text", Schema::Bytes)],
             reply: vec![("text", Schema::Bytes)],
             error: Some(Schema::Str),
@@ -119,7 +120,13 @@ impl<B: Behaviour> Protocol for Mock<B> {
         self.params.clone()
     }
     fn tables(&self) -> Vec<TableInfo> {
-        let table = |role| TableInfo { name: "state", role, durable: false, columns: vec![("n", U64)] };
+        let table = |role| TableInfo {
+            name: "state",
+            role,
+            durable: false,
+            routing: anabranch_core::node::TableRouting::Unsaid,
+            columns: vec![("n", U64)],
+        };
         (0..self.roles.len() as u16).map(table).collect()
     }
     fn events(&self) -> Vec<MessageInfo> {

@@ -99,7 +99,12 @@ impl World {
             let (name, value) =
                 word.split_once('=').ok_or_else(|| format!("expected `name=value`, found `{word}`"))?;
             if self.protocol.roles().contains(&name) {
-                file += &format!("[roles.{name}]\ninstances = {value}\n");
+                // `role=2`, `role=2x3` with partitions, `part=x3`.
+                let (instances, partitions) = value.split_once('x').unwrap_or((value, "1"));
+                file += &format!("[roles.{name}]\npartitions = {partitions}\n");
+                if !instances.is_empty() {
+                    file += &format!("instances = {instances}\n");
+                }
             } else if value.parse::<f64>().is_ok()
                 || value == "true"
                 || value == "false"
@@ -273,7 +278,7 @@ impl World {
             return self.ask(at, tag, number, &bytes);
         }
         let (name, args, at) = call(rest).ok_or("expected `request name(args) at node`")?;
-        let at = self.seat(at.strip_prefix("at ").ok_or("expected `at node` after the request")?.trim())?;
+        let place = at.strip_prefix("at ").ok_or("expected `at node` after the request")?.trim();
         let requests = self.protocol.requests();
         let info = requests
             .iter()
@@ -286,6 +291,17 @@ impl World {
         for ((_, schema), text) in info.args.iter().zip(args) {
             schema.encode(&self.names.parse(schema, text)?, &mut bytes).map_err(|e| e.to_string())?;
         }
+        let number = self.requests.len() as u64 + 1;
+        let at = match info.route {
+            // An instance of several nodes: clients choose the one that takes it.
+            Some(by) if !self.seats.iter().any(|s| s.name == place) => {
+                let role = usize::from(info.role);
+                let deployed = &self.deployment.as_ref().expect("deployed before requests").roles[role];
+                let by = by(request(number), &mut Reader::new(&bytes)).ok_or("malformed arguments")?;
+                self.seat(&format!("{place}.{}", by % u64::from(deployed.partitions)))?
+            }
+            _ => self.seat(place)?,
+        };
         self.requests.push((info.tag, bytes.clone()));
         self.ask(at, info.tag, self.requests.len() as u64, &bytes)
     }

@@ -21,7 +21,7 @@ pub struct Program {
     pub leaves: Arc<dyn Leaves>,
     /// Parameters' defaults.
     pub defaults: BTreeMap<String, Value>,
-    /// Node 0 of the first role.
+    /// A node of instance 0 of the first role.
     pub setup: Setup,
 }
 
@@ -40,9 +40,15 @@ impl Program {
         }
         let protocol = Arc::new(parsed.protocol.ok_or("no protocol")?);
         let closed = Closed::new(&protocol).map_err(|e| e[0].to_string())?;
+        let mut layout = Layout::of(&[2, 3]);
+        for (i, role) in protocol.roles.iter().enumerate() {
+            layout.roles[i].instances = layout.roles[role.part_of.map_or(i, |whole| whole.index())].instances;
+            layout.roles[i].partitions = if role.partitioned { 3 } else { 1 };
+        }
+        let seat = Seat { role: 0, instance: 0, partition: u32::from(protocol.roles[0].partitioned) };
         let setup = Setup {
-            layout: Arc::new(Layout::of(&[2, 3])),
-            seat: Seat { role: 0, instance: 0, partition: 0 },
+            layout: Arc::new(layout),
+            seat,
             params: BTreeMap::new(),
             incarnation: 1,
             ids: Ids::Hashed,

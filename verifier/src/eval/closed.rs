@@ -41,18 +41,30 @@ impl std::error::Error for Unsupported {}
 impl Closed {
     /// Takes in a protocol; says what lies outside the subset.
     pub fn new(protocol: &Protocol) -> Result<Closed, Vec<Unsupported>> {
-        let mut walk = Walk { protocol, vars: BTreeMap::new(), out: Closed::default(), errors: Vec::new() };
+        let mut walk =
+            Walk { protocol, me: None, vars: BTreeMap::new(), out: Closed::default(), errors: Vec::new() };
+        let me = |role: RoleId| protocol.family(role).0 as u16;
         for rule in &protocol.rules {
+            walk.me = Some(me(rule.role));
             walk.rule(rule);
         }
         for relation in &protocol.relations {
             walk.vars.clear();
+            walk.me = relation.role.map(me);
+            if let Some(Routing::By(e) | Routing::To(e)) = &relation.routing {
+                for column in &relation.columns {
+                    walk.bind(&column.name, &Ty::parse(&column.ty, protocol));
+                }
+                walk.expr(e, &Ty::Unknown);
+                walk.vars.clear();
+            }
             match &relation.kind {
                 RelationKind::Timer(timer) => walk.body(&timer.rows),
                 RelationKind::Var(first) => walk.var(relation, first.as_ref()),
                 _ => {}
             }
         }
+        walk.me = None;
         for invariant in &protocol.invariants {
             walk.vars.clear();
             walk.body(&invariant.body);
@@ -131,6 +143,8 @@ impl Leaves for Closed {
 /// Goes through the rules with the types of the variables.
 struct Walk<'a> {
     protocol: &'a Protocol,
+    /// The role whose addresses `me` has.
+    me: Option<u16>,
     vars: BTreeMap<String, Ty>,
     out: Closed,
     errors: Vec<Unsupported>,
@@ -250,7 +264,7 @@ impl Walk<'_> {
 
     fn expr(&mut self, e: &Expr, want: &Ty) -> Ty {
         let known = |v: &String| self.vars.get(v).cloned().unwrap_or(Ty::Unknown);
-        let mut frame = Frame(e.vars.iter().map(|v| (v.clone(), known(v))).collect());
+        let mut frame = Frame(e.vars.iter().map(|v| (v.clone(), known(v))).collect(), self.me);
         for (i, hole) in e.holes.iter().enumerate() {
             let ty = self.hole(hole);
             frame.0.push((format!("__hole{i}"), ty));

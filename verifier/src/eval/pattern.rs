@@ -135,7 +135,7 @@ impl Pat {
             },
             (Pat::Const(c), _) => c == value,
             (Pat::Param(name), _) => env.params.get(name) == Some(value),
-            (Pat::Me, _) => *value == Value::Addr(env.seat.role, env.seat.instance),
+            (Pat::Me, _) => matches!(value, Value::Addr(_, instance) if *instance == env.seat.instance),
             (Pat::Within(from, to), Value::Int(n)) => from <= n && n <= to,
             (Pat::Tuple(all, None), Value::Tuple(items)) => {
                 all.len() == items.len()

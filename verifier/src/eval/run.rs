@@ -2,7 +2,6 @@
 
 use super::tree::{Method, Op, RoleMethod, Tree};
 use super::ty::Width;
-use crate::draw;
 use anabranch_core::node::Env;
 use anabranch_core::value::Value;
 
@@ -13,7 +12,8 @@ pub fn eval(tree: &Tree, frame: &mut Vec<Value>, env: &Env) -> Option<Value> {
         Tree::Const(value) => value.clone(),
         Tree::Slot(i) => frame.get(*i)?.clone(),
         Tree::Param(name) => env.params.get(name)?.clone(),
-        Tree::Me => Value::Addr(env.seat.role, env.seat.instance),
+        Tree::Me(role) => Value::Addr(*role, env.seat.instance),
+        Tree::Partition => Value::Int(i128::from(env.seat.partition)),
         Tree::Tuple(items) => Value::Tuple(items.iter().map(|t| eval(t, frame, env)).collect::<Option<_>>()?),
         Tree::Some(t) => Value::Option(Some(Box::new(eval(t, frame, env)?))),
         Tree::Field(t, i) => match eval(t, frame, env)? {
@@ -53,9 +53,9 @@ pub fn eval(tree: &Tree, frame: &mut Vec<Value>, env: &Env) -> Option<Value> {
             self::method(*method, receiver, arguments, *width, frame, env)?
         }
         Tree::Closure(..) => return None,
-        Tree::Role(role, method, arguments) => {
+        Tree::Role(role, whole, method, arguments) => {
             let arguments = arguments.iter().map(|t| eval(t, frame, env)).collect::<Option<Vec<_>>>()?;
-            role_method(*role, *method, arguments.first(), env)?
+            role_method(*role, *whole, *method, arguments.first(), env)?
         }
     })
 }
@@ -206,17 +206,26 @@ fn method(
     }
 }
 
-fn role_method(role: u16, method: RoleMethod, argument: Option<&Value>, env: &Env) -> Option<Value> {
-    let instances = env.layout.roles.get(usize::from(role))?.instances;
+fn role_method(
+    role: u16,
+    whole: u16,
+    method: RoleMethod,
+    argument: Option<&Value>,
+    env: &Env,
+) -> Option<Value> {
+    let size = env.layout.roles.get(usize::from(role))?;
+    let instances = size.instances;
+    let count = i128::from(instances.max(1));
     Some(match (method, argument) {
         (RoleMethod::Len, None) => Value::Int(i128::from(instances)),
         (RoleMethod::Majority, None) => Value::Int(i128::from(instances / 2 + 1)),
-        (RoleMethod::At, Some(Value::Int(i))) => Value::Addr(role, u32::try_from(*i).ok()?),
-        (RoleMethod::Of, Some(key)) => {
-            let hash = draw::hash(std::slice::from_ref(key), 0);
-            Value::Addr(role, (hash % u64::from(instances)) as u32)
+        (RoleMethod::Partitions, None) => Value::Int(i128::from(size.partitions)),
+        // Counted round, as compiled code does.
+        (RoleMethod::At, Some(Value::Int(i))) => Value::Addr(whole, u32::try_from(i % count).ok()?),
+        (RoleMethod::Of, Some(key)) => Value::Addr(whole, (i128::from(key.route()) % count) as u32),
+        (RoleMethod::After, Some(Value::Addr(_, i))) => {
+            Value::Addr(whole, ((i128::from(*i) + 1) % count) as u32)
         }
-        (RoleMethod::After, Some(Value::Addr(_, i))) => Value::Addr(role, (i + 1) % instances),
         _ => return None,
     })
 }

@@ -6,7 +6,7 @@
 use super::pattern::Pat;
 use super::ty::{Ty, Width};
 use anabranch_core::value::Value;
-use anabranch_dsl::ir::Protocol;
+use anabranch_dsl::ir::{Protocol, RoleId};
 
 /// An expression.
 #[derive(Clone, Debug)]
@@ -17,8 +17,10 @@ pub enum Tree {
     Slot(usize),
     /// A parameter of the deployment.
     Param(String),
-    /// This instance.
-    Me,
+    /// This instance, as an address of this role (a part's addresses are its whole's).
+    Me(u16),
+    /// This partition.
+    Partition,
     /// A tuple.
     Tuple(Vec<Tree>),
     /// `Some(e)`.
@@ -41,8 +43,8 @@ pub enum Tree {
     Method(Method, Box<Tree>, Vec<Tree>, Option<Width>),
     /// `|p| e`: binds the pattern's variables to slots from the given one on. Only as an argument.
     Closure(Box<Pat>, usize, Box<Tree>),
-    /// A method of a role.
-    Role(u16, RoleMethod, Vec<Tree>),
+    /// A method of a role; the second is the role whose addresses it has.
+    Role(u16, u16, RoleMethod, Vec<Tree>),
 }
 
 /// A binary operator.
@@ -76,6 +78,7 @@ pub enum RoleMethod {
     At,
     Of,
     After,
+    Partitions,
 }
 
 macro_rules! methods {
@@ -104,9 +107,9 @@ methods! {
     AsRef "as_ref" ToString "to_string" Rev "rev" Deref "to_owned"
 }
 
-/// What stands in a frame: names and types by slot.
+/// What stands in a frame: names and types by slot; and the role whose addresses `me` has, if any.
 #[derive(Clone, Debug, Default)]
-pub struct Frame(pub Vec<(String, Ty)>);
+pub struct Frame(pub Vec<(String, Ty)>, pub Option<u16>);
 
 /// Parses an expression whose value should have type `want`; says what is not understood.
 pub fn parse(e: &syn::Expr, want: &Ty, frame: &Frame, protocol: &Protocol) -> Result<(Tree, Ty), String> {
@@ -224,7 +227,11 @@ impl Parser<'_> {
                 return Ok((Tree::Param(name), Ty::parse(&param.ty, self.protocol)));
             }
             match name.as_str() {
-                "me" => return Ok((Tree::Me, Ty::Unknown)),
+                "me" if frame.1.is_some() => {
+                    let role = frame.1.unwrap_or_default();
+                    return Ok((Tree::Me(role), Ty::Addr(role)));
+                }
+                "partition" if frame.1.is_some() => return Ok((Tree::Partition, Ty::Int(Width::U64))),
                 "None" => {
                     let ty = if let Ty::Option(_) = want {
                         want.clone()
@@ -413,15 +420,17 @@ impl Parser<'_> {
         e: &syn::ExprMethodCall,
         frame: &Frame,
     ) -> Result<(Tree, Ty), String> {
+        let whole = self.protocol.family(RoleId(u32::from(role))).0 as u16;
         let (method, ty) = match name {
             "len" => (RoleMethod::Len, Ty::Int(Width::U64)),
             "majority" => (RoleMethod::Majority, Ty::Int(Width::U64)),
-            "at" => (RoleMethod::At, Ty::Addr(role)),
-            "of" => (RoleMethod::Of, Ty::Addr(role)),
-            "after" => (RoleMethod::After, Ty::Addr(role)),
+            "partitions" => (RoleMethod::Partitions, Ty::Int(Width::U64)),
+            "at" => (RoleMethod::At, Ty::Addr(whole)),
+            "of" => (RoleMethod::Of, Ty::Addr(whole)),
+            "after" => (RoleMethod::After, Ty::Addr(whole)),
             _ => return Err(format!("the method in `{}`", text(e))),
         };
         let arguments = e.args.iter().map(|e| Ok(self.expr(e, &Ty::Unknown, frame)?.0));
-        Ok((Tree::Role(role, method, arguments.collect::<Result<_, String>>()?), ty))
+        Ok((Tree::Role(role, whole, method, arguments.collect::<Result<_, String>>()?), ty))
     }
 }

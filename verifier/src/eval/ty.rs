@@ -1,7 +1,7 @@
 //! Types, as far as the closed subset needs them: to wrap integers, and to know a lattice's bottom.
 
 use anabranch_core::value::Value;
-use anabranch_dsl::ir::{Protocol, Tokens};
+use anabranch_dsl::ir::{Protocol, RoleId, Tokens};
 use bytes::Bytes;
 
 /// A type. Parts that are not understood are [`Ty::Unknown`], which fits everything.
@@ -173,7 +173,7 @@ impl Ty {
                     "Vec" => Ty::List(Box::new(argument())),
                     _ => {
                         if let Some(role) = protocol.roles.iter().position(|r| r.name == name) {
-                            return Ty::Addr(role as u16);
+                            return Ty::Addr(protocol.family(RoleId(role as u32)).0 as u16);
                         }
                         let alias = protocol.aliases.iter().find(|a| a.name == name);
                         alias.map_or(Ty::Unknown, |a| Ty::parse(&a.ty, protocol))

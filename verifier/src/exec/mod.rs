@@ -147,7 +147,8 @@ impl Exec {
             let rows: Vec<Row> = match &relation.class {
                 Class::Instances(role) => {
                     let n = self.env.layout.roles[role.index()].instances;
-                    (0..n).map(|k| vec![Value::Addr(role.0 as u16, k)]).collect()
+                    let whole = self.protocol.family(*role).0 as u16;
+                    (0..n).map(|k| vec![Value::Addr(whole, k)]).collect()
                 }
                 Class::MachineNext(m) => {
                     self.machines.get(m).map(|m| vec![Value::Int(i128::from(m.next))]).into_iter().collect()

@@ -261,7 +261,8 @@ impl Program {
         for (i, relation) in self.protocol.relations.iter().enumerate() {
             if let RelationKind::Instances(role) = relation.kind {
                 let n = self.env.layout.roles[role.index()].instances;
-                facts.insert(RelId(i as u32), (0..n).map(|k| vec![Value::Addr(role.0 as u16, k)]).collect());
+                let whole = self.protocol.family(role).0 as u16;
+                facts.insert(RelId(i as u32), (0..n).map(|k| vec![Value::Addr(whole, k)]).collect());
             }
         }
         facts

@@ -19,7 +19,41 @@ pub fn program(seed: u64) -> Source {
         Gen { dice: Dice::part(seed, 1), rels: Vec::new(), edges: Vec::new(), source: Source::default() };
     gen_.declare();
     gen_.rules();
+    scale(&mut gen_.source, &mut Dice::part(seed, 9));
     gen_.source
+}
+
+/// Makes some programs scaled ones: partitioned roles, routed messages, a part. By dice of its own, so that what is
+/// drawn besides does not depend on it.
+fn scale(source: &mut Source, dice: &mut Dice) {
+    let (node, peer, part) = (dice.percent(30), dice.percent(40), dice.percent(30));
+    for line in &mut source.outside {
+        let routed = line.ends_with("to peer") && peer || line.ends_with("at node") && node;
+        if !routed && !(line.ends_with("to node") && node) {
+            continue;
+        }
+        let mut ways = vec!["routed by c0", "routed by Some(c0.clone())"];
+        if line.contains("c1") {
+            ways.extend(["routed by c1", "routed by (c0.clone(), c1.clone())"]);
+        }
+        if line.contains("c0: u64") {
+            ways.extend(["routed to c0", "routed by c0 % 2"]);
+        }
+        if line.starts_with("request") {
+            ways.push("routed by req");
+        } else {
+            ways.push("routed to all");
+        }
+        *line += &format!(" {}", dice.pick(&ways));
+    }
+    let partitioned = |yes: bool| if yes { ", partitioned" } else { "" };
+    let of = if part { " of node" } else { "" };
+    source.roles = [partitioned(node).to_string(), format!("{of}{}", partitioned(peer))];
+    if node || peer {
+        let head = "event place(partition, node.partitions(), peer.partitions() + peer.len()) <=".to_string();
+        let rule = Rule { head, body: vec!["m0(..)".into()] };
+        source.rules.push(Block { prefix: vec![], rules: vec![rule] });
+    }
 }
 
 pub(super) struct Gen {

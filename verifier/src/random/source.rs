@@ -5,6 +5,8 @@ use std::fmt::{self, Write};
 /// A program.
 #[derive(Clone, Default, Debug)]
 pub struct Source {
+    /// What follows the name `node` in its declaration, and the name `peer` in its.
+    pub roles: [String; 2],
     /// Outside of roles: messages, requests, parameters.
     pub outside: Vec<String>,
     /// In role `node`: declarations, without semicolon.
@@ -33,7 +35,8 @@ pub struct Rule {
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("protocol random;\nrole node;\nrole peer;\n")?;
+        let [node, peer] = &self.roles;
+        write!(f, "protocol random;\nrole node{node};\nrole peer{peer};\n")?;
         for line in &self.outside {
             writeln!(f, "{line};")?;
         }

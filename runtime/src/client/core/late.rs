@@ -100,12 +100,14 @@ impl<S: Sock> Core<S> {
     fn retry(&mut self, number: u64, now: Instant) {
         let Some(pending) = self.pending_mut(number) else { return };
         let (tag, was_sent, node) = (pending.tag, pending.sent, pending.node);
+        let partition = pending.partition;
         let kind = self.kinds[usize::from(tag)].clone().expect("a known request");
         // After a redirect it goes where it was told to; else to the next instance.
         if was_sent || self.remote(node).phase != Phase::Up {
             let seat = self.layout.seat(NodeIndex(node)).expect("a known node");
             let instances = self.layout.roles[usize::from(kind.role)].instances;
-            let others = (1..=instances).map(|i| self.node(kind.role, (seat.instance + i) % instances));
+            let nth = |i: u32| self.node(kind.role, (seat.instance + i) % instances, partition);
+            let others = (1..=instances).map(nth);
             let up = |&n: &u32| self.remotes[n as usize].as_ref().is_some_and(|r| r.phase == Phase::Up);
             let next = if kind.by { node } else { others.clone().find(up).unwrap_or(node) };
             let pending = self.pending_mut(number).expect("seen above");

@@ -190,10 +190,10 @@ impl<S: Sock> Core<S> {
 
     pub(super) fn redirected(&mut self, number: u64, instance: u32, now: Instant) {
         let Some(pending) = self.pending_mut(number) else { return };
-        let tag = pending.tag;
+        let (tag, partition) = (pending.tag, pending.partition);
         let kind = self.kinds[usize::from(tag)].clone().expect("a known request");
         let instances = self.layout.roles[usize::from(kind.role)].instances;
-        let node = self.node(kind.role, instance.min(instances - 1));
+        let node = self.node(kind.role, instance.min(instances - 1), partition);
         let pending = self.pending_mut(number).expect("seen above");
         if pending.args.is_none() {
             // The only instance refers to itself: a later answer may still come.
