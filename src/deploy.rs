@@ -71,16 +71,33 @@ fn follow(
         let mut failed = None;
         for ended in cluster.ended() {
             restarts.retain(|at| at.elapsed() < Duration::from_secs(60));
+            let group = cluster.fate_of(ended.node);
+            if ended.restartable && cluster.pid(ended.node).is_some() {
+                // Another node of its group ended too, and has brought it back.
+                continue;
+            }
+            let others: Vec<String> = group
+                .iter()
+                .filter(|&&node| node != ended.node)
+                .map(|&node| cluster.deployment().node_name(node))
+                .collect();
             let again = ended.restartable && restarts.len() < RESTARTS;
             show.event(
-                json!({ "event": "ended", "node": ended.name, "how": ended.how, "restarts": again }),
+                json!({
+                    "event": "ended", "node": ended.name, "how": ended.how, "restarts": again,
+                    "with": others,
+                }),
                 || {
-                    format!(
-                        "{} ended: {}{}",
-                        ended.name,
-                        ended.how,
-                        if again { "; starting it again" } else { "" }
-                    )
+                    let what = match (again, &others[..]) {
+                        (false, _) => String::new(),
+                        (true, []) => "; starting it again".to_string(),
+                        (true, others) => format!(
+                            "; stopping {}, which share{} its fate, and starting all again",
+                            others.join(", "),
+                            if others.len() == 1 { "s" } else { "" }
+                        ),
+                    };
+                    format!("{} ended: {}{what}", ended.name, ended.how)
                 },
             );
             if !again {
@@ -97,9 +114,9 @@ fn follow(
                 failed = Some(error.to_string());
                 continue;
             }
-            show.event(json!({ "event": "ready", "node": ended.name }), || {
-                format!("{} is ready again", ended.name)
-            });
+            for name in std::iter::once(&ended.name).chain(&others) {
+                show.event(json!({ "event": "ready", "node": name }), || format!("{name} is ready again"));
+            }
         }
         if failed.is_some() {
             break failed;

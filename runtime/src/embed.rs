@@ -5,7 +5,7 @@ use crate::deploy::Deployment;
 use crate::driver::{Exit, Remote};
 use crate::observe::Observer;
 use crate::start::{self, StartError};
-use anabranch_core::node::{NodeIndex, Protocol, Seat};
+use anabranch_core::node::{NodeIndex, Protocol, Seat, fate_of};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -122,12 +122,19 @@ impl LocalCluster {
         Some(joined(thread))
     }
 
-    /// Starts a node that was crashed or ended by itself, as a new incarnation.
+    /// Starts a node that was crashed or ended by itself, as a new incarnation. With it, all that share its fate:
+    /// they are crashed first, and start when all have ended.
     pub fn restart(&mut self, node: NodeIndex) -> Result<(), StartError> {
-        self.crash(node);
-        let address = self.deployment.addresses().expect("filled in at the start")[node.0 as usize];
-        let listener = start::bind(&self.deployment.node_name(node), address)?;
-        self.run(node.0 as usize, listener)
+        let group = fate_of(&self.protocol.role_infos(), &self.deployment.layout(), node);
+        for &node in &group {
+            self.crash(node);
+        }
+        for node in group {
+            let address = self.deployment.addresses().expect("filled in at the start")[node.0 as usize];
+            let listener = start::bind(&self.deployment.node_name(node), address)?;
+            self.run(node.0 as usize, listener)?;
+        }
+        Ok(())
     }
 
     /// Whether a node's thread has ended by itself.

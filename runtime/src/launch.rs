@@ -13,7 +13,7 @@
 //! So free ports are chosen without a race. When standard input ends, the node stops in good order: that is
 //! how it is stopped, and also what happens if the launcher dies. Nodes are in process groups of their own,
 //! so that Ctrl-C reaches the launcher only. The launcher kills nothing but its own children, and
-//! those only if they do not stop in time.
+//! those only if they do not stop in time, or share the fate of one that ended.
 
 mod child;
 mod spec;
@@ -22,7 +22,7 @@ pub use child::{child, run_node};
 
 use crate::deploy::Deployment;
 use crate::start::{self, StartError};
-use anabranch_core::node::{NodeIndex, Protocol};
+use anabranch_core::node::{NodeIndex, Protocol, fate_of};
 use spec::Spec;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
@@ -98,6 +98,8 @@ struct Slot {
     name: String,
     incarnation: u64,
     process: Option<Process>,
+    /// It was restarted, and has not said that it is ready.
+    late: bool,
 }
 
 struct Process {
@@ -117,7 +119,7 @@ impl Cluster {
         start::check(protocol.as_ref(), &deployment)?;
         let layout = deployment.layout();
         let names = (0..layout.nodes()).map(|i| deployment.node_name(NodeIndex(i)));
-        let nodes = names.map(|name| Slot { name, incarnation: 0, process: None }).collect();
+        let nodes = names.map(|name| Slot { name, incarnation: 0, process: None, late: false }).collect();
         let mut cluster = Cluster { protocol, deployment, options, nodes };
         let until = Instant::now() + cluster.options.patience;
         for node in 0..cluster.nodes.len() {
@@ -166,21 +168,44 @@ impl Cluster {
         ended
     }
 
-    /// Starts a node again that has ended, and waits until it is ready.
+    /// The nodes that share a node's fate, itself included.
+    pub fn fate_of(&self, node: NodeIndex) -> Vec<NodeIndex> {
+        fate_of(&self.protocol.role_infos(), &self.deployment.layout(), node)
+    }
+
+    /// Starts a node again that has ended, and with it all that share its fate: those that still run are killed
+    /// first, and none starts before all have ended.
     pub fn restart(&mut self, node: NodeIndex) -> Result<(), StartError> {
         let until = Instant::now() + self.options.patience;
-        let node = node.0 as usize;
-        assert!(self.nodes[node].process.is_none(), "{} runs", self.nodes[node].name);
-        self.spawn(node)?;
-        self.listening(node, until)?;
-        self.introduce(node)?;
+        assert!(self.nodes[node.0 as usize].process.is_none(), "{} runs", self.nodes[node.0 as usize].name);
+        let group = self.fate_of(node);
+        for &node in &group {
+            // The barrier: a new incarnation does not begin while any of the old one can still answer a client.
+            self.kill(node)?;
+        }
+        let group: Vec<usize> = group.into_iter().map(|node| node.0 as usize).collect();
+        for &node in &group {
+            self.spawn(node)?;
+            self.nodes[node].late = true;
+        }
+        for &node in &group {
+            self.listening(node, until)?;
+        }
+        for &node in &group {
+            self.introduce(node)?;
+        }
         Ok(())
     }
 
-    /// Waits until a node that was restarted has met the others.
+    /// Waits until a node that was restarted, and those that were restarted with it, have met the others.
     pub fn wait_ready(&mut self, node: NodeIndex) -> Result<(), StartError> {
         let until = Instant::now() + self.options.patience;
-        self.expect_line(node.0 as usize, "ready", until).map(|_| ())
+        for node in self.fate_of(node) {
+            if std::mem::take(&mut self.nodes[node.0 as usize].late) {
+                self.expect_line(node.0 as usize, "ready", until)?;
+            }
+        }
+        Ok(())
     }
 
     /// Kills a node as `kill -9` does: for tests of what then happens.

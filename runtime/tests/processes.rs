@@ -22,14 +22,16 @@ use std::time::{Duration, Instant};
 fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("node") => std::process::exit(child(|name| (name == "mock").then(protocol))),
+        Some("fated") => std::process::exit(child(|name| (name == "mock").then(fated))),
         Some("keeper") => std::process::exit(child(|name| (name == "mock").then(keeper))),
         Some("launcher") => return launcher(),
         _ => {}
     }
     let filter = std::env::args().nth(1).filter(|arg| !arg.starts_with('-'));
-    let tests: [(&str, fn()); 5] = [
+    let tests: [(&str, fn()); 6] = [
         ("calls_and_stops", calls_and_stops),
         ("a_killed_node_is_noticed_and_restarted", a_killed_node_is_noticed_and_restarted),
+        ("nodes_that_share_fate_restart_behind_a_barrier", nodes_that_share_fate_restart_behind_a_barrier),
         ("nodes_end_with_their_launcher", nodes_end_with_their_launcher),
         ("a_port_in_use_is_named", a_port_in_use_is_named),
         ("a_full_disk_stops_the_node_and_loses_nothing", a_full_disk_stops_the_node_and_loses_nothing),
@@ -44,6 +46,10 @@ fn main() {
 
 fn protocol() -> Arc<dyn Protocol> {
     Mock::new(Echo, &["server", "other"]).shared()
+}
+
+fn fated() -> Arc<dyn Protocol> {
+    Mock { fate: true, ..Mock::new(Echo, &["server", "other"]) }.shared()
 }
 
 fn keeper() -> Arc<dyn Protocol> {
@@ -102,6 +108,33 @@ fn a_killed_node_is_noticed_and_restarted() {
     );
     cluster.restart(node).expect("restart");
     cluster.wait_ready(node).expect("ready");
+    ask(&cluster);
+    cluster.stop(Duration::from_secs(10));
+}
+
+fn nodes_that_share_fate_restart_behind_a_barrier() {
+    let protocol = fated();
+    let deployment = Deployment::local(protocol.as_ref(), &[2, 2]);
+    let options = LaunchOptions::this_program(&["fated"]).expect("this program");
+    let mut cluster = Cluster::launch(protocol, deployment, options, &mut |_| {}).expect("launch");
+    // Parts of one instance: `server.1` and `other.1`.
+    let (one, other) = (NodeIndex(1), NodeIndex(3));
+    assert_eq!(cluster.fate_of(one), [one, other]);
+    let pids = |cluster: &Cluster| -> Vec<u32> {
+        (0..4).map(|i| cluster.pid(NodeIndex(i)).expect("runs")).collect()
+    };
+    let before = pids(&cluster);
+    assert!(Command::new("kill").args(["-9", &before[1].to_string()]).status().expect("kill").success());
+    let ended = wait_for(|| cluster.ended().pop());
+    assert_eq!(ended.node, one);
+    assert!(alive(before[3]), "until the launcher acts, the other part goes on");
+    cluster.restart(one).expect("restart");
+    assert!(!alive(before[3]), "it was stopped before any part began anew");
+    cluster.wait_ready(one).expect("ready");
+    let after = pids(&cluster);
+    let same: Vec<bool> = before.iter().zip(&after).map(|(a, b)| a == b).collect();
+    assert_eq!(same, [true, false, true, false], "the other instance is not touched");
+    assert_eq!(cluster.ended(), []);
     ask(&cluster);
     cluster.stop(Duration::from_secs(10));
 }

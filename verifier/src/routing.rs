@@ -3,7 +3,7 @@
 //! Evaluators of one node ([`crate::engine`]) say which *instance* a message goes to; whoever runs several nodes asks
 //! here which of the instance's nodes that means.
 
-use anabranch_core::node::{Env, Layout, Leaves, NodeIndex, Seat};
+use anabranch_core::node::{Env, Layout, Leaves, NodeIndex, RoleInfo, Seat};
 use anabranch_core::value::Value;
 use anabranch_dsl::ir::{Expr, Protocol, RelId, Routing};
 
@@ -32,6 +32,16 @@ pub fn partitions(
         },
     };
     vec![(by % u64::from(count)) as u32]
+}
+
+/// The roles' descriptions, as a compiled protocol gives them: for [`anabranch_core::node::fate_groups`].
+pub fn role_infos(protocol: &Protocol) -> Vec<RoleInfo> {
+    let info = |role: &anabranch_dsl::ir::Role| RoleInfo {
+        whole: role.part_of.map(|whole| whole.0 as u16),
+        partitioned: role.partitioned,
+        shares_fate: role.shares_fate,
+    };
+    protocol.roles.iter().map(info).collect()
 }
 
 /// The nodes that take a message to an instance; none if there is no such instance.

@@ -283,6 +283,47 @@ pub struct RoleInfo {
     pub shares_fate: bool,
 }
 
+/// Nodes that share fate: the parts and partitions of one instance whose roles say so. They are one incarnation:
+/// when one of them ends, all are stopped, and none runs again before all have stopped (a *barrier*), since what a
+/// half that has not noticed says to a client cannot be taken back. Nodes in none of the groups restart by
+/// themselves. Groups are in order of their first node, and have at least two.
+pub fn fate_groups(roles: &[RoleInfo], layout: &Layout) -> Vec<Vec<NodeIndex>> {
+    let mut groups: BTreeMap<(u16, u32), Vec<NodeIndex>> = BTreeMap::new();
+    for node in (0..layout.nodes()).map(NodeIndex) {
+        let Some(seat) = layout.seat(node) else { continue };
+        let Some(role) = roles.get(usize::from(seat.role)).filter(|role| role.shares_fate) else { continue };
+        groups.entry((role.whole.unwrap_or(seat.role), seat.instance)).or_default().push(node);
+    }
+    let mut groups: Vec<_> = groups.into_values().filter(|group| group.len() > 1).collect();
+    groups.sort();
+    groups
+}
+
+/// The group of a node among [`fate_groups`]; if it is in none, the node alone.
+pub fn fate_of(roles: &[RoleInfo], layout: &Layout, node: NodeIndex) -> Vec<NodeIndex> {
+    let groups = fate_groups(roles, layout);
+    groups.into_iter().find(|group| group.contains(&node)).unwrap_or_else(|| vec![node])
+}
+
+#[cfg(test)]
+mod fate {
+    use super::*;
+
+    #[test]
+    fn groups_are_the_parts_and_partitions_of_an_instance() {
+        let role = |whole, shares_fate| RoleInfo { whole, partitioned: true, shares_fate };
+        let roles = [role(None, true), role(None, false), role(Some(0), true), role(Some(0), false)];
+        let mut layout = Layout::of(&[2, 3, 2, 2]);
+        layout.roles[2].partitions = 2;
+        // Nodes: 0 1 | 2 3 4 | 5 6, 7 8 | 9 10.
+        let nodes = |all: &[u32]| all.iter().copied().map(NodeIndex).collect::<Vec<_>>();
+        assert_eq!(fate_groups(&roles, &layout), [nodes(&[0, 5, 6]), nodes(&[1, 7, 8])]);
+        assert_eq!(fate_of(&roles, &layout, NodeIndex(6)), nodes(&[0, 5, 6]));
+        assert_eq!(fate_of(&roles, &layout, NodeIndex(9)), nodes(&[9]));
+        assert!(fate_groups(&[role(None, true)], &Layout::of(&[3])).is_empty(), "nobody to share with");
+    }
+}
+
 /// What a request is routed by, from its identity and its encoded arguments: the partition that takes it is the
 /// remainder of this by the number of partitions. `None` if the arguments are malformed.
 pub type RequestRoute = fn(Req, &mut Reader<'_>) -> Option<u64>;

@@ -71,13 +71,15 @@ pub struct Mock<B> {
     pub fingerprint: u64,
     pub roles: &'static [&'static str],
     pub resend: bool,
+    /// All roles are parts of the first and share its fate.
+    pub fate: bool,
     pub by: Option<usize>,
     pub params: Vec<ParamInfo>,
 }
 
 impl<B: Behaviour> Mock<B> {
     pub fn new(behaviour: B, roles: &'static [&'static str]) -> Mock<B> {
-        Mock { behaviour, fingerprint: 42, roles, resend: false, by: None, params: Vec::new() }
+        Mock { behaviour, fingerprint: 42, roles, resend: false, fate: false, by: None, params: Vec::new() }
     }
     pub fn shared(self) -> Arc<dyn Protocol> {
         Arc::new(self)
@@ -96,6 +98,14 @@ impl<B: Behaviour> Protocol for Mock<B> {
     }
     fn roles(&self) -> &'static [&'static str] {
         self.roles
+    }
+    fn role_infos(&self) -> Vec<RoleInfo> {
+        let info = |role| RoleInfo {
+            whole: (self.fate && role > 0).then_some(0),
+            partitioned: false,
+            shares_fate: self.fate,
+        };
+        (0..self.roles.len()).map(info).collect()
     }
     fn requests(&self) -> Vec<RequestInfo> {
         let all = (0..self.roles.len() as u16).collect();
