@@ -23,6 +23,9 @@ pub(super) fn conclude(search: &mut Search<'_>) {
         failed |= missing;
         if search.world.scope.histories {
             let history = search.world.history(search.histories[set[0] as usize]).clone();
+            if search.options.goal.as_ref() == Some(&history) && search.report.way.is_none() {
+                search.report.way = Some(search.way(set[0]));
+            }
             search.report.complete.insert(history);
         }
     }

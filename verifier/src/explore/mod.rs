@@ -19,7 +19,7 @@ pub mod search;
 mod sleep;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::world::{History, Move};
 use std::collections::BTreeSet;
@@ -57,6 +57,10 @@ pub struct Options {
     pub ends: bool,
     /// Whether to go on after the first violation.
     pub all: bool,
+    /// Whether the protocol's properties are left out.
+    pub without_properties: bool,
+    /// A history that the way is wanted to: of a complete run, if `ends` is set.
+    pub goal: Option<History>,
 }
 
 impl Default for Options {
@@ -71,6 +75,8 @@ impl Default for Options {
             max_seconds: None,
             ends: false,
             all: false,
+            without_properties: false,
+            goal: None,
         }
     }
 }
@@ -133,6 +139,8 @@ pub struct Report {
     pub histories: BTreeSet<History>,
     /// Histories of complete runs, if ends were asked for.
     pub complete: BTreeSet<History>,
+    /// The way to the goal.
+    pub way: Option<Vec<Move>>,
     /// Macro-steps that engines ran, and different states of nodes.
     pub effort: (usize, usize),
 }

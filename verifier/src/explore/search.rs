@@ -3,7 +3,7 @@
 use super::canon::{Canon, plain};
 use super::{Bound, Found, Options, Order, Report, ends, sleep};
 use crate::property::Properties;
-use crate::world::{Move, State, World};
+use crate::world::{History, Move, State, World};
 use anabranch_dsl::ir::PropertyKind;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeSet, VecDeque};
@@ -40,7 +40,8 @@ pub(super) struct Search<'w> {
 
 /// Searches a world from its first state.
 pub fn search(world: &mut World, options: &Options) -> Report {
-    let properties = world.system.properties();
+    let properties =
+        if options.without_properties { world.system.no_properties() } else { world.system.properties() };
     let of = |wanted: fn(PropertyKind) -> bool| {
         (0..properties.len()).filter(|i| wanted(properties.of(*i).1)).collect::<Vec<_>>()
     };
@@ -134,6 +135,12 @@ impl Search<'_> {
                 self.report.stopped = Some(Bound::Found);
                 return false;
             }
+        }
+        let wanted = |goal: &History| !self.options.ends && self.world.history(state.history) == goal;
+        if self.options.goal.as_ref().is_some_and(wanted) {
+            self.report.way = Some(self.way(number));
+            self.report.stopped = Some(Bound::Found);
+            return false;
         }
         if self.report.states >= self.options.max_states {
             self.report.stopped = Some(Bound::States);

@@ -35,3 +35,13 @@ fn happy_path_in_all_orders() {
     let symmetric = run(TWO_PC, &[1, 3], scope, Options::default());
     assert_eq!(symmetric.states, 1 + 10 + 10 - 1);
 }
+
+/// One coordinator, two participants, two transactions, one crash.
+#[test]
+fn two_transactions_and_a_crash() {
+    let clients = vec![vec![commit(1)], vec![commit(0)]];
+    let scope = Scope { clients, crashes: 1, ..Scope::default() };
+    let report = run(TWO_PC, &[1, 2], scope, Options { max_states: 3_000_000, ..Options::default() });
+    println!("{report}");
+    assert!(report.passed(), "{report}");
+}

@@ -309,9 +309,10 @@ impl World {
     fn out(&mut self, node: usize, outcome: &Outcome) -> TickOut {
         let mut out = TickOut::default();
         for sent in &outcome.sent {
-            let Some(to) = self.system.receiver(sent.rel, sent.to) else { continue };
             let fact = self.facts.number(sent.rel, &sent.row);
-            out.sent.push(self.messages.number(Message { from: node as u32, to, fact }));
+            for to in self.system.receivers(sent.rel, sent.to, &sent.row) {
+                out.sent.push(self.messages.number(Message { from: node as u32, to, fact }));
+            }
         }
         for answered in &outcome.answered {
             let (client, op) = (answered.req.session.wrapping_sub(1), answered.req.number.wrapping_sub(1));
@@ -324,8 +325,9 @@ impl World {
                 Answer::Reply(row) => Given { refused: false, values: row.clone() },
                 Answer::Refuse(error) => Given { refused: true, values: vec![error.clone()] },
                 Answer::Redirect(to) => {
-                    let to = self.system.receiver(answered.rel, *to);
-                    out.redirected.extend(to.map(|to| (client, op, to)));
+                    let row = &self.facts.get(self.calls[client as usize][op as usize].1).row;
+                    let to = self.system.receivers(answered.rel, *to, row);
+                    out.redirected.extend(to.into_iter().map(|to| (client, op, to)));
                     continue;
                 }
             };

@@ -24,8 +24,8 @@
 //! Nodes' states are interned, and what a node does with an input in a state is computed once
 //! ([`local`]): a search over millions of world states runs each engine some thousands of times.
 //!
-//! Omitted: partitions, streams and the other deliveries that only rewritten programs use, as long as
-//! [`System::unsupported`] names them; time (`now_ms()` is a constant); duplicates and corruption, which the session
+//! Omitted: streams, `held` roles and sequencers, which only rewritten programs use and which
+//! [`System::unsupported`] names; time (`now_ms()` is a constant); duplicates and corruption, which the session
 //! layer keeps away and the byte-level simulator tests.
 //!
 //! [`Engine`]: crate::engine::Engine
@@ -36,6 +36,7 @@ pub mod intern;
 pub mod local;
 pub mod moves;
 pub mod state;
+mod story;
 pub mod system;
 
 #[cfg(test)]

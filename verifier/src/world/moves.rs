@@ -50,7 +50,7 @@ pub struct Moved {
     /// Whether every complete run has to make it sooner or later, if nothing else takes it away.
     pub must: bool,
     /// What the node did.
-    pub(crate) _step: Option<Rc<Step>>,
+    pub(crate) step: Option<Rc<Step>>,
 }
 
 impl Move {
@@ -131,8 +131,9 @@ impl World {
                 let relation = self.system.protocol.relation(rel);
                 if matches!(&relation.kind, RelationKind::Request(r) if r.resend) {
                     let size = relation.role.map_or(0, |r| self.system.layout.roles[r.index()].instances);
+                    let row = &self.facts.get(fact).row;
                     let receivers: Vec<u32> =
-                        (0..size).filter_map(|i| self.system.receiver(rel, i)).collect();
+                        (0..size).flat_map(|i| self.system.receivers(rel, i, row)).collect();
                     for to in receivers {
                         let mine = |f: &Flight| {
                             let m = self.messages.get(f.message);
@@ -262,14 +263,14 @@ impl World {
                 let given = self.given_of(state, *node, flights, fired, *choice);
                 let step = self.step(&given);
                 let state = self.finish(next, *node, &step, *crash)?;
-                Some(Moved { state, must, _step: Some(step) })
+                Some(Moved { state, must, step: Some(step) })
             }
             Move::Crash { node, lost } => {
                 if next.crashes >= self.scope.crashes {
                     return None;
                 }
                 self.crash(&mut next, *node, None, *lost);
-                Some(Moved { state: Ok(next), must: false, _step: None })
+                Some(Moved { state: Ok(next), must: false, step: None })
             }
             Move::GiveUp { client } => {
                 let client = *client as usize;
@@ -281,7 +282,7 @@ impl World {
                     next.history = self.histories.change(next.history, |h| h.0[number].unknown = true);
                 }
                 self.proceed(&mut next, client);
-                Some(Moved { state: Ok(next), must: true, _step: None })
+                Some(Moved { state: Ok(next), must: true, step: None })
             }
             Move::AskAgain { client, to } => {
                 let asking = &next.clients[*client as usize];
@@ -290,7 +291,7 @@ impl World {
                 }
                 let (_, fact) = self.calls[*client as usize][asking.op as usize];
                 self.ask_at(&mut next, *client as usize, *to, fact);
-                Some(Moved { state: Ok(next), must: false, _step: None })
+                Some(Moved { state: Ok(next), must: false, step: None })
             }
         }
     }

@@ -154,6 +154,16 @@ impl System {
         Ok(System { protocol, leaves, layout: Arc::new(layout), params: all, maker })
     }
 
+    /// The same with more partitions of a role.
+    pub fn partitioned(mut self, role: &str, partitions: u32) -> Result<System, String> {
+        let found = self.protocol.roles.iter().position(|r| r.name == role);
+        let place = found.ok_or_else(|| format!("there is no role `{role}`"))?;
+        let mut layout = (*self.layout).clone();
+        layout.roles[place].partitions = partitions.max(1);
+        self.layout = Arc::new(layout);
+        Ok(self)
+    }
+
     /// A node of the first incarnation.
     pub(crate) fn engine(&self, seat: Seat) -> Box<dyn Engine> {
         (self.maker)(&Setup {
@@ -170,24 +180,55 @@ impl System {
         Properties::new(self.protocol.clone(), self.leaves.clone(), self.layout.clone(), self.params.clone())
     }
 
+    /// No property at all.
+    pub fn no_properties(&self) -> Properties {
+        let mut protocol = (*self.protocol).clone();
+        protocol.invariants.clear();
+        Properties::new(Arc::new(protocol), self.leaves.clone(), self.layout.clone(), self.params.clone())
+    }
+
     /// The first construct that this world does not model.
     pub fn unsupported(&self) -> Option<String> {
         let p = &self.protocol;
         if let Some(role) = p.roles.iter().find(|r| r.held || r.sequencer) {
             return Some(format!("the words before `{}`", role.name));
         }
-        if self.layout.roles.iter().any(|r| r.partitions != 1) {
-            return Some("partitions".into());
-        }
         let odd = |r: &&Relation| r.delivery.ordered || r.delivery.sealed || r.replicated;
         p.relations.iter().find(odd).map(|r| format!("how `{}` travels", r.name))
     }
 
-    /// The node that takes a fact of a message or request at an instance.
-    pub(crate) fn receiver(&self, rel: RelId, instance: u32) -> Option<u32> {
-        let role = self.protocol.relation(rel).role?.0 as u16;
-        let size = self.layout.roles.get(usize::from(role))?;
-        (instance < size.instances).then(|| self.layout.index(Seat { role, instance, partition: 0 }).0)
+    /// The nodes that take a fact of a message or request at an instance: one, or all partitions. Where the role
+    /// is partitioned but the relation says nothing, the first column decides.
+    pub(crate) fn receivers(&self, rel: RelId, instance: u32, row: &[Value]) -> Vec<u32> {
+        let relation = self.protocol.relation(rel);
+        let Some(role) = relation.role.map(|r| r.0 as u16) else { return Vec::new() };
+        let Some(size) = self.layout.roles.get(usize::from(role)) else { return Vec::new() };
+        if instance >= size.instances {
+            return Vec::new();
+        }
+        let node = |partition| self.layout.index(Seat { role, instance, partition }).0;
+        if size.partitions == 1 {
+            return vec![node(0)];
+        }
+        let value = |e: &Expr| {
+            let column = |v: &String| relation.columns.iter().position(|c| c.name == *v);
+            let values: Option<Vec<Value>> = e.vars.iter().map(|v| row.get(column(v)?).cloned()).collect();
+            let env = Env {
+                layout: self.layout.clone(),
+                seat: Seat { role, instance, partition: 0 },
+                params: self.params.clone(),
+            };
+            self.leaves.eval(e.leaf.0, &values.unwrap_or_default(), &env)
+        };
+        match &relation.routing {
+            Some(Routing::All) => (0..size.partitions).map(node).collect(),
+            Some(Routing::By(e)) => value(e).map(|v| node(v.route() % size.partitions)).into_iter().collect(),
+            Some(Routing::To(e)) => match value(e) {
+                Some(Value::Int(n)) if n < i128::from(size.partitions) => vec![node(n as u32)],
+                _ => Vec::new(),
+            },
+            None => row.first().map(|v| node(v.route() % size.partitions)).into_iter().collect(),
+        }
     }
 
     /// A call as its node and fact.
@@ -209,13 +250,21 @@ impl System {
         if columns != call.args.len() {
             return Err(format!("`{name}` has {columns} arguments, not {}", call.args.len()));
         }
-        let node = self
-            .receiver(rel, call.at)
-            .ok_or_else(|| format!("`{name}`: there is no instance {}", call.at))?;
         let req = Req { session: client as u64 + 1, number: op as u64 + 1 };
         facts.pin(&call.args);
-        let row = std::iter::once(Value::Req(req)).chain(call.args.iter().cloned()).collect();
-        Ok((node, facts.number(rel, &row)))
+        let row: Vec<Value> = std::iter::once(Value::Req(req)).chain(call.args.iter().cloned()).collect();
+        let relation = self.protocol.relation(rel);
+        let size = relation.role.map_or(0, |r| self.layout.roles[r.index()].instances);
+        let at = match &relation.kind {
+            RelationKind::Request(Request { by: Some(column), .. }) if size > 0 => {
+                row.get(*column).map_or(0, Value::route) % size
+            }
+            _ => call.at,
+        };
+        match self.receivers(rel, at, &row)[..] {
+            [node] => Ok((node, facts.number(rel, &row))),
+            _ => Err(format!("`{name}`: instance {at} does not take it")),
+        }
     }
 
     /// Nodes that crash together, by node: the parts of an instance that share fate.
@@ -252,7 +301,11 @@ impl System {
     pub fn node_name(&self, node: u32) -> String {
         match self.layout.seat(NodeIndex(node)) {
             Some(seat) => {
-                format!("{}.{}", self.protocol.role(RoleId(u32::from(seat.role))).name, seat.instance)
+                let name = &self.protocol.role(RoleId(u32::from(seat.role))).name;
+                match self.layout.roles[usize::from(seat.role)].partitions {
+                    1 => format!("{name}.{}", seat.instance),
+                    _ => format!("{name}.{}/{}", seat.instance, seat.partition),
+                }
             }
             None => format!("client.{}", node - self.layout.nodes()),
         }
