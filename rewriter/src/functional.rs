@@ -168,9 +168,22 @@ pub(crate) fn stream(s: &Sides<'_>, id: RuleId) -> Result<(), Against> {
 
 /// The item `same-facts`: from which facts a message comes, and which other rules send it in the same tick.
 pub(crate) fn told_apart(s: &Sides<'_>, id: RuleId, facts: Facts<'_>) -> Result<Vec<Assumption>, Against> {
+    // Rules on own inputs have ticks of their own, which the original may part from this one.
+    apart_from(s, id, facts, |other| s.rules[&other] == Side::Moves && !depends(s, other))
+}
+
+/// The same, where some rules are known to fire in other ticks.
+pub(crate) fn apart_from(
+    s: &Sides<'_>,
+    id: RuleId,
+    facts: Facts<'_>,
+    elsewhen: impl Fn(RuleId) -> bool,
+) -> Result<Vec<Assumption>, Against> {
     let rule = s.rule(id);
     let head = match &rule.head {
-        Head::Send { rel, .. } | Head::Now { rel, .. } | Head::Next { rel, .. } => *rel,
+        Head::Send { rel, .. } => *rel,
+        Head::Now { rel, .. } | Head::Next { rel, .. } if s.relation(*rel).is_event() => *rel,
+        // State is a set, and the first answer counts.
         _ => return Ok(Vec::new()),
     };
     let next = matches!(rule.head, Head::Next { .. });
@@ -180,8 +193,7 @@ pub(crate) fn told_apart(s: &Sides<'_>, id: RuleId, facts: Facts<'_>) -> Result<
     repeats::melts(s, rule, facts)?;
     let mut out = Vec::new();
     for other in repeats::rivals(s, id) {
-        // Rules on own inputs have ticks of their own, which the original may part from this one.
-        if s.rules[&other] == Side::Moves && !depends(s, other) {
+        if elsewhen(other) {
             continue;
         }
         let (a, b) = (id.min(other), id.max(other));

@@ -7,7 +7,7 @@
 //! those of its own canonical text (`print(&protocol)`).
 //!
 //! Decoupling moves some rules of a role into a part ([`Cut`]): [`independent()`], [`functional()`], [`monotone()`],
-//! prepared by [`naming()`]. Each file states the precondition item by item, the mechanism, and why it holds.
+//! [`echo()`], prepared by [`naming()`]. Each file states the precondition item by item, the mechanism, and why it holds.
 //!
 //! Not here: running anything. That a rewrite is right is argued in its file, and tested by the verifier.
 
@@ -20,6 +20,7 @@ mod common;
 mod cut;
 mod decouple;
 pub mod dependencies;
+pub mod echo;
 pub mod functional;
 pub mod independent;
 pub mod keys;
@@ -34,6 +35,7 @@ mod tests;
 
 pub use cut::{BadHead, Cut, Moved};
 pub(crate) use decouple::{Shown, decouple};
+pub use echo::echo;
 pub use functional::functional;
 pub use independent::independent;
 pub use monotone::monotone;

@@ -325,7 +325,13 @@ impl Work {
                 at: None,
                 place,
             })];
-            self.rule(to, Head::Now { rel: read, args }, body, place);
+            // Values that are replaced upstream are replaced here (only if forced: no rewrite accepts that).
+            let head = if crossing.way == Way::Level && replaces(s, crossing.rel) {
+                Head::Next { rel: read, args }
+            } else {
+                Head::Now { rel: read, args }
+            };
+            self.rule(to, head, body, place);
             self.looked_up.insert((crossing.to, crossing.rel), read);
         }
         self.instead.insert((crossing.to, crossing.rel, crossing.way.clone()), read);
@@ -454,6 +460,14 @@ fn join(s: &Sides<'_>, crossing: &Crossing, text: &str) -> Literal {
     let readers = crossing.rules.iter().flat_map(|id| &s.rule(*id).body);
     let mut found = readers.filter(|l| s.crossing_join(l, crossing.to).is_some_and(|(_, t)| t == text));
     found.next().cloned().expect("a crossing join stands in a rule")
+}
+
+fn replaces(s: &Sides<'_>, rel: RelId) -> bool {
+    let relation = s.relation(rel);
+    let merges = relation.columns.iter().any(|c| c.lattice.is_some());
+    relation.key.is_some()
+        && !merges
+        && walk::writers(s.p, rel).iter().any(|id| matches!(s.rule(*id).head, Head::Next { .. }))
 }
 
 fn looked_up(s: &Sides<'_>, crossing: &Crossing) -> bool {

@@ -1,13 +1,15 @@
 //! Facts about a role that rewrites rest on. Each answers with what establishes it, or with an [`Against`].
 //!
 //! [`sides`] says what a cut does to a role, [`cone`] what depends on what crosses, [`maps`] and [`repeats`] which rules
-//! may follow one fact, [`accumulate`] what only grows, [`forget`] which deletions are harmless,
+//! may follow one fact, [`accumulate`] what only grows, [`forget`] which deletions are harmless, [`echo`] which messages
+//! answer what has crossed,
 //! [`fate`] what a crash of one part means.
 
 pub mod accumulate;
 mod against;
 pub mod cone;
 pub mod determine;
+pub mod echo;
 pub mod fate;
 pub mod forget;
 pub mod maps;
