@@ -11,6 +11,7 @@
 pub mod campaign;
 pub mod check;
 pub mod compiled;
+pub mod diagram;
 pub mod draw;
 pub mod engine;
 pub mod equivalence;

@@ -10,9 +10,11 @@
 
 mod history;
 mod step;
+mod tell;
 mod wellformed;
 
 pub use step::{Answer, Change, Derived, Fact, Reply, RuleRef, Step, TickStep, What};
+pub use tell::Detail;
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
