@@ -18,6 +18,12 @@ pub struct Compiled {
     node: Box<dyn Node>,
     /// Log records of this and earlier incarnations.
     log: Vec<Vec<u8>>,
+    shapes: RoleShapes,
+}
+
+/// How the relations of a role look: for telling what a compiled node did in the interpreter's terms.
+#[derive(Clone)]
+pub struct RoleShapes {
     /// Relations of the role (and those of all) by name.
     names: BTreeMap<String, RelId>,
     /// Shapes by relation: of its columns (messages, and requests without their `Req`), and of answers.
@@ -25,11 +31,10 @@ pub struct Compiled {
     replies: BTreeMap<RelId, (Vec<Schema>, Option<Schema>)>,
 }
 
-impl Compiled {
-    /// A fresh node; `protocol` is what the descriptor was compiled from.
-    pub fn new(protocol: Arc<Protocol>, descriptor: &'static dyn node::Protocol, setup: &Setup) -> Compiled {
-        let own =
-            |r: &anabranch_dsl::ir::Relation| r.role.is_none_or(|role| role.0 == u32::from(setup.seat.role));
+impl RoleShapes {
+    /// Those of one role.
+    pub fn new(protocol: &Protocol, descriptor: &dyn node::Protocol, role: u16) -> RoleShapes {
+        let own = |r: &anabranch_dsl::ir::Relation| r.role.is_none_or(|own| own.0 == u32::from(role));
         let ids = || (0..).map(RelId).zip(&protocol.relations);
         let names = ids().filter(|(_, r)| own(r)).map(|(id, r)| (r.name.clone(), id)).collect();
         let shapes = |columns: Vec<(&str, Schema)>| columns.into_iter().map(|c| c.1).collect::<Vec<_>>();
@@ -43,16 +48,103 @@ impl Compiled {
             columns.insert(id, shapes(r.args));
             replies.insert(id, (shapes(r.reply), r.error));
         }
-        let setup = setup.clone();
-        let node = fresh(descriptor, &setup);
-        Compiled { protocol, descriptor, setup, node, log: Vec::new(), names, columns, replies }
+        RoleShapes { names, columns, replies }
     }
 
     fn decode(schemas: &[Schema], input: &mut Reader<'_>) -> Row {
         schemas.iter().map(|s| s.decode(input).expect("nodes send what can be decoded")).collect()
     }
-    fn rel(&self, name: &str) -> RelId {
-        self.names[name]
+
+    /// Messages, as facts by relation.
+    pub fn messages(&self, bytes: &[u8]) -> Vec<(RelId, Row)> {
+        let mut input = Reader::new(bytes);
+        let mut all = Vec::new();
+        while !input.is_empty() {
+            let rel = RelId(input.varint().expect("a tag") as u32);
+            all.push((rel, Self::decode(&self.columns[&rel], &mut input)));
+        }
+        all
+    }
+
+    /// A request's arguments.
+    pub fn args(&self, tag: u16, bytes: &[u8]) -> Row {
+        Self::decode(&self.columns[&RelId(u32::from(tag))], &mut Reader::new(bytes))
+    }
+
+    /// What a tick of a node that keeps its facts did.
+    pub fn outcome(
+        &self,
+        protocol: &Protocol,
+        descriptor: &dyn node::Protocol,
+        layout: &Arc<node::Layout>,
+        node: &dyn Node,
+        out: &Outbox,
+    ) -> Outcome {
+        let mut outcome = Outcome { deferred: node.deferred(), ..Outcome::default() };
+        for (name, rows) in node.facts() {
+            outcome.facts.insert(self.names[name], rows.into_iter().map(items).collect());
+        }
+        outcome.facts = tidy(outcome.facts);
+        // A message that every partition takes is sent to each of them.
+        let mut taken: BTreeMap<Sent, Vec<u32>> = BTreeMap::new();
+        for to in &out.dirty {
+            let seat = layout.seat(NodeIndex(to.0)).expect("only nodes are sent to");
+            for (rel, row) in self.messages(&out.batches[to.0 as usize].bytes) {
+                let partitions = taken.entry(Sent { rel, to: seat.instance, row }).or_default();
+                assert!(!partitions.contains(&seat.partition), "a message is sent twice");
+                partitions.push(seat.partition);
+            }
+        }
+        for (sent, mut partitions) in taken {
+            partitions.sort_unstable();
+            let leaves = descriptor.leaves();
+            let expected = crate::routing::partitions(protocol, leaves, layout, sent.rel, &sent.row);
+            assert_eq!(partitions, expected, "the partitions that take {sent:?}");
+            outcome.sent.insert(sent);
+        }
+        for reply in &out.replies {
+            let rel = RelId(u32::from(reply.request));
+            let (columns, error) = &self.replies[&rel];
+            let answer = match &reply.answer {
+                node::Answer::Reply(bytes) => Answer::Reply(Self::decode(columns, &mut Reader::new(bytes))),
+                node::Answer::Refuse(bytes) => {
+                    let schema = error.clone().unwrap_or(Schema::Unit);
+                    Answer::Refuse(schema.decode(&mut Reader::new(bytes)).expect("an error can be decoded"))
+                }
+                node::Answer::Redirect(to) => Answer::Redirect(*to),
+            };
+            let new = outcome.answered.insert(Answered { rel, req: reply.req, answer });
+            assert!(new, "an answer is given twice");
+        }
+        for row in node.waiting() {
+            let timer = RelId(u32::from(row.timer));
+            outcome.waiting.insert(Waiting { timer, row: items(row.row), due_ms: row.due_ms });
+        }
+        outcome
+    }
+
+    /// A node's state between ticks.
+    pub fn resting(&self, protocol: &Protocol, node: &dyn Node) -> Facts {
+        let mut facts = Facts::new();
+        for (name, &rel) in &self.names {
+            let relation = protocol.relation(rel);
+            let state = relation.is_table()
+                || matches!(relation.kind, RelationKind::View | RelationKind::MachineNext(_));
+            if let (true, Some(rows)) = (state, node.rows(name)) {
+                facts.insert(rel, rows.into_iter().map(items).collect());
+            }
+        }
+        tidy(facts)
+    }
+}
+
+impl Compiled {
+    /// A fresh node; `protocol` is what the descriptor was compiled from.
+    pub fn new(protocol: Arc<Protocol>, descriptor: &'static dyn node::Protocol, setup: &Setup) -> Compiled {
+        let shapes = RoleShapes::new(&protocol, descriptor, setup.seat.role);
+        let setup = setup.clone();
+        let node = fresh(descriptor, &setup);
+        Compiled { protocol, descriptor, setup, node, log: Vec::new(), shapes }
     }
 
     fn hand(&mut self, input: &Input) {
@@ -65,7 +157,7 @@ impl Compiled {
                     put_varint(u64::from(tag), &mut bytes);
                 }
                 let values = if request { &row[1..] } else { &row[..] };
-                for (schema, value) in self.columns[rel].iter().zip(values) {
+                for (schema, value) in self.shapes.columns[rel].iter().zip(values) {
                     schema.encode(value, &mut bytes).expect("inputs fit their columns");
                 }
                 let mut reader = Reader::new(&bytes);
@@ -106,66 +198,13 @@ impl Engine for Compiled {
         let mut out = Outbox::default();
         self.node.tick(&input.args, &mut out)?;
         if !out.log.is_empty() {
-            self.log.push(out.log);
+            self.log.push(std::mem::take(&mut out.log));
         }
-        let mut outcome = Outcome { deferred: self.node.deferred(), ..Outcome::default() };
-        for (name, rows) in self.node.facts() {
-            outcome.facts.insert(self.rel(name), rows.into_iter().map(items).collect());
-        }
-        outcome.facts = tidy(outcome.facts);
-        // A message that every partition takes is sent to each of them.
-        let mut taken: BTreeMap<Sent, Vec<u32>> = BTreeMap::new();
-        for to in &out.dirty {
-            let seat = self.setup.layout.seat(NodeIndex(to.0)).expect("only nodes are sent to");
-            let mut input = Reader::new(&out.batches[to.0 as usize].bytes);
-            while !input.is_empty() {
-                let rel = RelId(input.varint().expect("a tag") as u32);
-                let row = Self::decode(&self.columns[&rel], &mut input);
-                let partitions = taken.entry(Sent { rel, to: seat.instance, row }).or_default();
-                assert!(!partitions.contains(&seat.partition), "a message is sent twice");
-                partitions.push(seat.partition);
-            }
-        }
-        let (protocol, layout) = (&self.protocol, &self.setup.layout);
-        for (sent, mut partitions) in taken {
-            partitions.sort_unstable();
-            let leaves = self.descriptor.leaves();
-            let expected = crate::routing::partitions(protocol, leaves, layout, sent.rel, &sent.row);
-            assert_eq!(partitions, expected, "the partitions that take {sent:?}");
-            outcome.sent.insert(sent);
-        }
-        for reply in out.replies {
-            let rel = RelId(u32::from(reply.request));
-            let (columns, error) = &self.replies[&rel];
-            let answer = match reply.answer {
-                node::Answer::Reply(bytes) => Answer::Reply(Self::decode(columns, &mut Reader::new(&bytes))),
-                node::Answer::Refuse(bytes) => {
-                    let schema = error.clone().unwrap_or(Schema::Unit);
-                    Answer::Refuse(schema.decode(&mut Reader::new(&bytes)).expect("an error can be decoded"))
-                }
-                node::Answer::Redirect(to) => Answer::Redirect(to),
-            };
-            let new = outcome.answered.insert(Answered { rel, req: reply.req, answer });
-            assert!(new, "an answer is given twice");
-        }
-        for row in self.node.waiting() {
-            let timer = RelId(u32::from(row.timer));
-            outcome.waiting.insert(Waiting { timer, row: items(row.row), due_ms: row.due_ms });
-        }
-        Ok(outcome)
+        Ok(self.shapes.outcome(&self.protocol, self.descriptor, &self.setup.layout, &*self.node, &out))
     }
 
     fn resting(&self) -> Facts {
-        let mut facts = Facts::new();
-        for (name, &rel) in &self.names {
-            let relation = self.protocol.relation(rel);
-            let state = relation.is_table()
-                || matches!(relation.kind, RelationKind::View | RelationKind::MachineNext(_));
-            if let (true, Some(rows)) = (state, self.node.rows(name)) {
-                facts.insert(rel, rows.into_iter().map(items).collect());
-            }
-        }
-        tidy(facts)
+        self.shapes.resting(&self.protocol, &*self.node)
     }
 
     fn fork(&self) -> Box<dyn Engine> {
@@ -175,9 +214,7 @@ impl Engine for Compiled {
             setup: self.setup.clone(),
             node: self.node.fork(),
             log: self.log.clone(),
-            names: self.names.clone(),
-            columns: self.columns.clone(),
-            replies: self.replies.clone(),
+            shapes: self.shapes.clone(),
         })
     }
 

@@ -23,6 +23,7 @@ pub mod interp;
 pub mod property;
 pub mod random;
 pub mod routing;
+pub mod sim;
 pub mod soundness;
 pub mod trace;
 pub mod world;

@@ -82,6 +82,7 @@ impl Cx<'_> {
                 __phase_a: bool,
                 __input: usize,
                 __trace: bool,
+                __ghosts: bool,
                 __facts: ::std::collections::BTreeMap<&'static str, ::std::vec::Vec<__core::value::Value>>,
                 #(#defaults: #types,)*
             }
@@ -106,6 +107,7 @@ impl Cx<'_> {
                         __phase_a: false,
                         __input: 0,
                         __trace: false,
+                        __ghosts: false,
                         __facts: ::core::default::Default::default(),
                         #(#defaults: ::core::default::Default::default(),)*
                     };
@@ -171,6 +173,7 @@ impl Cx<'_> {
                     ::core::clone::Clone::clone(&self.__facts)
                 }
                 fn trace(&mut self, __on: bool) { self.__trace = __on; }
+                fn ghosts(&mut self, __on: bool) { self.__ghosts = __on; }
             }
         }
     }

@@ -111,7 +111,7 @@ impl Cx<'_> {
         let (buffer, put) = (field("b", rel), format_ident!("__put{}", rel.0));
         // What only invariants read is kept for those who check them.
         let ghost = match self.rel(rel).ghost {
-            true => quote!(if !self.__trace { self.#buffer.clear(); }),
+            true => quote!(if !(self.__trace || self.__ghosts) { self.#buffer.clear(); }),
             false => quote!(),
         };
         quote! {

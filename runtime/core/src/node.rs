@@ -231,6 +231,9 @@ pub trait Node: Send {
     fn facts(&self) -> BTreeMap<&'static str, Vec<Value>>;
     /// Starts or stops keeping [`Node::facts`].
     fn trace(&mut self, on: bool);
+    /// Starts or stops keeping ghost tables, which only invariants read; [`Node::trace`] keeps them too. From the
+    /// first tick on, or not at all.
+    fn ghosts(&mut self, _on: bool) {}
 }
 
 /// A compiled protocol, as the runtime, the tools and the tests see it.

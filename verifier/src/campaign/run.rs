@@ -191,17 +191,26 @@ fn differ(
         (Err(_), Err(_)) => None,
         (Ok(_), Err(broken)) => Some(format!("the engine broke, the interpreter did not: {broken}")),
         (Err(broken), Ok(_)) => Some(format!("the interpreter broke, the engine did not: {broken}")),
-        (Ok(expected), Ok(found)) => {
-            let expected = expected.clone().without_jitter(protocol);
-            let found = found.clone().without_jitter(protocol);
-            facts(protocol, "now", &expected.facts, &found.facts)
-                .or_else(|| parts("sent", &expected.sent, &found.sent))
-                .or_else(|| parts("answered", &expected.answered, &found.answered))
-                .or_else(|| parts("deferred", &expected.deferred, &found.deferred))
-                .or_else(|| facts(protocol, "after", resting, &other.resting()))
-                .or_else(|| parts("waiting", &expected.waiting, &found.waiting))
-        }
+        (Ok(expected), Ok(found)) => difference(protocol, expected, resting, found, &other.resting()),
     }
+}
+
+/// How a tick and the state after it differ from what was expected.
+pub fn difference(
+    protocol: &Protocol,
+    expected: &Outcome,
+    resting: &Facts,
+    found: &Outcome,
+    after: &Facts,
+) -> Option<String> {
+    let expected = expected.clone().without_jitter(protocol);
+    let found = found.clone().without_jitter(protocol);
+    facts(protocol, "now", &expected.facts, &found.facts)
+        .or_else(|| parts("sent", &expected.sent, &found.sent))
+        .or_else(|| parts("answered", &expected.answered, &found.answered))
+        .or_else(|| parts("deferred", &expected.deferred, &found.deferred))
+        .or_else(|| facts(protocol, "after", resting, after))
+        .or_else(|| parts("waiting", &expected.waiting, &found.waiting))
 }
 
 fn parts<X: PartialEq + std::fmt::Debug>(what: &str, expected: &X, found: &X) -> Option<String> {

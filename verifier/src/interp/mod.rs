@@ -117,6 +117,13 @@ impl Interp {
         interp
     }
 
+    /// Starts an incarnation from durable tables that were recovered elsewhere. Machines start afresh.
+    pub fn restart(&mut self, incarnation: u64, durable: Facts) {
+        self.machines = self.program.fresh_machines();
+        self.incarnation = incarnation;
+        self.begin(durable);
+    }
+
     /// Starts or stops counting the rows that each rule gives.
     pub fn count(&mut self, on: bool) {
         self.counts = on.then(BTreeMap::new);

@@ -111,6 +111,7 @@ impl SimDisk {
         let file = &mut state.files[file];
         let Some(byte) = file.data.get_mut(offset) else { return false };
         *byte ^= 1 << bit;
+        file.stable_len = 0;
         file.settle();
         true
     }
@@ -132,7 +133,10 @@ impl SimDisk {
 
 impl File {
     fn settle(&mut self) {
-        self.synced = self.data.clone();
+        // Up to the least length since the last sync the two are alike, so that a sync costs what was written.
+        let same = self.stable_len.min(self.data.len()).min(self.synced.len());
+        self.synced.truncate(same);
+        self.synced.extend_from_slice(&self.data[same..]);
         self.stable_len = self.data.len();
         self.lengths.clear();
     }
@@ -194,6 +198,7 @@ impl State {
         self.names = names;
         for file in &mut self.files {
             file.lose(dice);
+            file.stable_len = 0;
         }
     }
 
