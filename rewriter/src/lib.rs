@@ -18,6 +18,7 @@ pub mod analysis;
 pub mod cohash;
 mod common;
 mod cut;
+pub mod cuts;
 mod decouple;
 pub mod dependencies;
 pub mod echo;
@@ -34,6 +35,7 @@ mod verdict;
 mod tests;
 
 pub use cut::{BadHead, Cut, Moved};
+pub use cuts::{Explained, cuts, explain_role};
 pub(crate) use decouple::{Shown, decouple};
 pub use echo::echo;
 pub use functional::functional;

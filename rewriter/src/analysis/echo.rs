@@ -22,10 +22,13 @@ struct Seen {
     place: Place,
 }
 
-/// The rules of the cone that are held together: `forget` rules may do as they like.
+/// The rules that are held together: those of the cone and those that write its relations, which would otherwise stir a
+/// key before its fact has crossed. `forget` rules may do as they like.
 pub fn bound_rules(s: &Sides<'_>, cone: &Cone) -> Vec<RuleId> {
     let forgets = |id: &RuleId| matches!(s.rule(*id).head, Head::Delete { forget: true, .. });
-    cone.rules.iter().chain(&cone.timed).copied().filter(|id| !forgets(id)).collect()
+    let writes = |id: &RuleId| local_head(s.p, s.rule(*id)).is_some_and(|h| cone.relations.contains(&h));
+    let inside = |id: &RuleId| cone.rules.contains(id) || cone.timed.contains(id) || writes(id);
+    s.rules_on(super::cone::down(s)).filter(|id| inside(id) && !forgets(id)).collect()
 }
 
 /// Follows a column of the crossing event through the cone.
@@ -52,21 +55,16 @@ pub fn column(s: &Sides<'_>, cone: &Cone, event: RelId, column: usize) -> Result
     loop {
         let before = (open.len(), timers.len());
         for id in open.clone() {
-            let seen = seen(s, walk::mentions(s.rule(id)));
-            let Some(v) = known(&seen, &at) else { continue };
+            let rule = s.rule(id);
+            let seen = seen(s, walk::mentions(rule));
+            let head = written(s, id);
+            let Some(v) = known(&seen, &at).or_else(|| known(head.as_slice(), &at)) else { continue };
             for one in &seen {
                 settle(&mut at, one.rel, &one.args, &v)
                     .ok_or_else(|| lost(one.place, format!("`{v}` is not read here")))?;
             }
-            let rule = s.rule(id);
-            let args: Vec<Option<String>> = match &rule.head {
-                Head::Delete { args, .. } => {
-                    args.iter().map(|e| e.as_ref().and_then(|e| e.var.clone())).collect()
-                }
-                head => head_exprs(head).iter().map(|e| e.var.clone()).collect(),
-            };
-            if let Some(head) = local_head(s.p, rule) {
-                settle(&mut at, head, &args, &v)
+            if let Some(one) = &head {
+                settle(&mut at, one.rel, &one.args, &v)
                     .ok_or_else(|| lost(rule.place, format!("`{v}` is not written here")))?;
             }
             open.remove(&id);
@@ -105,13 +103,24 @@ fn again(
 ) -> Result<Places, Against> {
     for id in rules {
         let seen = seen(s, walk::mentions(s.rule(*id)));
-        let v = known(&seen, &at).expect("every rule was settled");
+        let head = written(s, *id);
+        let v = known(&seen, &at).or_else(|| known(head.as_slice(), &at)).expect("every rule was settled");
         for one in &seen {
             settle(&mut at, one.rel, &one.args, &v)
                 .ok_or_else(|| lost(one.place, format!("`{v}` is not read here")))?;
         }
     }
     Ok(at)
+}
+
+/// What a rule writes of the role's own.
+fn written(s: &Sides<'_>, id: RuleId) -> Option<Seen> {
+    let rule = s.rule(id);
+    let args = match &rule.head {
+        Head::Delete { args, .. } => args.iter().map(|e| e.as_ref().and_then(|e| e.var.clone())).collect(),
+        head => head_exprs(head).iter().map(|e| e.var.clone()).collect(),
+    };
+    local_head(s.p, rule).map(|rel| Seen { rel, args, place: rule.place })
 }
 
 fn known(seen: &[Seen], at: &Places) -> Option<String> {

@@ -83,6 +83,12 @@ fn what_does_not_come_of_the_fact() {
 }
 
 #[test]
+fn what_stirs_a_key_before_its_fact() {
+    // Like a participant of two-phase commit: what the decision finds was put there by a message of its own.
+    against(&program("open(n, 0) <= poke(n);"), &[], "echo", "poke(0)");
+}
+
+#[test]
 fn what_is_not_under_the_key() {
     against(
         &program("view top(max(n)) <= open(n, _); told(n, 0) @ sink.at(0) <~ new top(n);"),

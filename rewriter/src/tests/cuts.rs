@@ -1,0 +1,45 @@
+//! Candidate cuts, and what is said of them.
+
+use super::*;
+use crate::*;
+
+/// What fires, one line for each cut.
+fn firing(p: &Protocol, role: &str) -> Vec<String> {
+    let all = explain_role(p, role);
+    let mut out = Vec::new();
+    for e in &all {
+        if let Some((name, rewritten)) = e.fires() {
+            let heads: Vec<String> = e.cut.heads.iter().map(|h| h.to_string()).collect();
+            fires(Ok(rewritten.clone()));
+            out.push(format!("{name}: {}", heads.join(" ")));
+        }
+    }
+    out
+}
+
+#[test]
+fn two_phase_commit() {
+    let p = shipped("two_pc");
+    let found = firing(&p, "coordinator");
+    assert!(found.contains(&"functional: prepare".to_string()), "{found:#?}");
+    assert!(found.contains(&"functional: commit decide#0".to_string()), "{found:#?}");
+    // Voter and acker stay one: whatever takes `prepared` away from the decisions is refused.
+    let found = firing(&p, "participant");
+    assert!(!found.iter().any(|f| f.contains("prepared")), "{found:#?}");
+    assert!(found.contains(&"functional: ack".to_string()), "{found:#?}");
+}
+
+#[test]
+fn multi_paxos() {
+    let p = shipped("multi_paxos");
+    for role in ["proposer", "acceptor", "replica"] {
+        let found = firing(&p, role);
+        assert!(!found.is_empty() && cuts(&p, role).len() < 4 * p.relations.len(), "{role}: {found:#?}");
+        if role == "proposer" {
+            assert!(
+                found.iter().any(|f| f.starts_with("echo: ") && f.contains("phase2a") && f.contains("won")),
+                "{found:#?}"
+            );
+        }
+    }
+}
