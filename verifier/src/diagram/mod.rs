@@ -23,20 +23,28 @@ use std::fmt::Write;
 /// The diagram as SVG.
 pub fn svg(trace: &Trace) -> String {
     let layout = Layout::of(trace);
+    let title = format!("{}: {}", trace.protocol, trace.about.join("; "));
+    let title = text::fit(&title, layout.width - 24.0, 7.2);
+    drawing(trace, &layout, 0.0, &format!(r#"<text class="head" x="12" y="20">{title}</text>"#))
+}
+
+/// The drawing from a height on.
+fn drawing(trace: &Trace, layout: &Layout, top: f64, head: &str) -> String {
     let mut out = String::new();
     let (w, h) = (layout.width, layout.height + style::LEGEND + 30.0);
     let _ = write!(
         out,
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w:.0} {h:.0}" width="{w:.0}" height="{h:.0}" role="img">"#
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 {top:.0} {w:.0} {:.0}" width="{w:.0}" height="{:.0}" role="img">"#,
+        h - top,
+        h - top
     );
     out += "<style>";
     out += style::CSS;
     out += "</style>";
     out += style::DEFS;
     let _ = write!(out, r#"<rect class="paper" width="{w:.0}" height="{h:.0}"/>"#);
-    let title = format!("{}: {}", trace.protocol, trace.about.join("; "));
-    let _ = write!(out, r#"<text class="head" x="12" y="20">{}</text>"#, text::fit(&title, w - 24.0, 7.2));
-    body(trace, &layout, &mut out);
+    out += head;
+    body(trace, layout, &mut out);
     style::legend(layout.height + 36.0, &mut out);
     out += "</svg>\n";
     out
@@ -47,16 +55,16 @@ pub fn html(trace: &Trace) -> String {
     let layout = Layout::of(trace);
     let w = layout.width;
     let mut names = String::new();
-    layout.names(26.0, &mut names);
+    layout.names(22.0, &mut names);
     let about: String = trace.about.iter().map(|line| format!("<p>{}</p>", text::escape(line))).collect();
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}</title><style>{page}</style></head>\n\
-         <body><h1>{name}</h1>{about}\n<div id=\"names\"><svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w:.0}\" height=\"44\"><style>{css}</style>{names}</svg></div>\n\
+         <body><h1>{name}</h1>{about}\n<div id=\"names\"><svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w:.0}\" height=\"32\"><style>{css}</style>{names}</svg></div>\n\
          {svg}<pre id=\"facts\" hidden></pre><script>{script}</script></body></html>\n",
         name = text::escape(&trace.protocol),
         page = style::PAGE,
         css = style::CSS,
-        svg = svg(trace),
+        svg = drawing(trace, &layout, 48.0, ""),
         script = style::SCRIPT,
     )
 }

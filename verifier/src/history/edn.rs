@@ -7,17 +7,31 @@
 //! The form is natural rather than exact (there is no reader): tuples and lists are vectors, `()` and `None` are
 //! `nil`, `Some(x)` is `x`, an enum's variant is a keyword or, with fields, a vector that begins with one. So a
 //! transaction, a list of `append(k, v)` and `r(k, None)`, comes out as Elle reads it: `[[:append 1 2] [:r 1 nil]]`.
+//! An `ok` whose answer is `()` repeats what was asked, as Jepsen's do (`:write 3` is answered `:write 3`).
 //! Bytes are hexadecimal strings, addresses, ids and requests strings.
 
-use super::History;
 use super::value::hex;
+use super::{History, Kind, Process};
 use anabranch_core::value::Value;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Writes a history.
 pub fn write(history: &History) -> String {
     let mut out = String::new();
+    let mut asked: BTreeMap<Process, &Value> = BTreeMap::new();
     for event in &history.events {
+        let told = match event.kind {
+            Kind::Invoke => {
+                asked.insert(event.process, &event.value);
+                &event.value
+            }
+            // Who is told nothing but that it happened, is told what happened.
+            Kind::Ok if event.value == Value::Unit => {
+                asked.get(&event.process).copied().unwrap_or(&event.value)
+            }
+            _ => &event.value,
+        };
         let _ = write!(
             out,
             "{{:index {}, :time {}, :type :{}, :process {}, :f {}, :value ",
@@ -27,7 +41,7 @@ pub fn write(history: &History) -> String {
             event.process.0,
             keyword(&event.f),
         );
-        value(&event.value, &mut out);
+        value(told, &mut out);
         if let Some(error) = &event.error {
             out.push_str(", :error ");
             string(error, &mut out);

@@ -93,22 +93,26 @@ impl History {
     }
 
     /// The history in another vocabulary: `rename` says for each operation what it is called, what it was asked
-    /// and what it was told, in the words of a checker's model; `None` leaves it out.
+    /// and what became of it, in the words of a checker's model; `None` leaves it out. (To Knossos a compare-and-swap
+    /// that was told `false` is a failure.)
     ///
-    /// An operation's answer is only seen by `rename` when its outcome is known; for others what it gives as
-    /// answer is ignored.
+    /// An operation that had no end keeps none, so that its outcome stays unknown whatever `rename` says.
     pub fn project(
         &self,
-        mut rename: impl FnMut(&Operation) -> Option<(String, Value, Value)>,
+        mut rename: impl FnMut(&Operation) -> Option<(String, Value, Outcome)>,
     ) -> Result<History, HistoryError> {
         let mut events = Vec::new();
         for op in self.operations()? {
-            let Some((f, args, reply)) = rename(&op) else { continue };
+            let Some((f, args, outcome)) = rename(&op) else { continue };
             let invoked = &self.events[op.invoked];
             events.push(Event { f: f.clone(), value: args.clone(), ..invoked.clone() });
             if let Some(at) = op.completed {
-                let value = if op.outcome.is_ok() { reply } else { args };
-                events.push(Event { f, value, ..self.events[at].clone() });
+                let (kind, value) = match outcome {
+                    Outcome::Ok(reply) => (Kind::Ok, reply),
+                    Outcome::Failed => (Kind::Fail, args),
+                    Outcome::Unknown => (Kind::Info, args),
+                };
+                events.push(Event { f, value, kind, ..self.events[at].clone() });
             }
         }
         events.sort_by_key(|e| e.index);

@@ -206,7 +206,31 @@ mod tests {
             lines[3],
             r#"{:index 3, :time 4000, :type :info, :process 1, :f :get, :value "k", :error "timeout"}"#
         );
+        assert_eq!(lines[2], r#"{:index 2, :time 3000, :type :ok, :process 0, :f :put, :value ["k" 1]}"#);
         assert_eq!(lines[5], "{:index 5, :time 6000, :type :ok, :process 3, :f :get, :value 1}");
+    }
+
+    #[test]
+    fn operations_are_renamed() {
+        let register = sample().project(|op| {
+            let Value::Str(key) = (if let Value::Tuple(items) = &op.args { &items[0] } else { &op.args })
+            else {
+                panic!("keys are strings")
+            };
+            let name = if op.f == "put" { "write" } else { "read" };
+            (**key == *"k").then(|| (name.to_owned(), Value::Unit, op.outcome.clone()))
+        });
+        let told: Vec<String> =
+            register.unwrap().operations().unwrap().iter().map(|o| o.to_string()).collect();
+        assert_eq!(
+            told,
+            [
+                "[0] p0 write() ok",
+                "[1] p1 read() unknown",
+                "[4] p3 read() -> Some(1)",
+                "[6] p0 write() failed"
+            ]
+        );
     }
 
     #[test]

@@ -125,11 +125,9 @@ pub(super) fn infer(facts: &Facts, graph: &mut Graph<Edge>) {
         }
     }
     loop {
-        let reach = closure(facts.txns.len(), graph);
+        // A cycle is the caller's to tell.
+        let Some(reach) = closure(facts.txns.len(), graph) else { return };
         let has = |from: usize, to: usize| reach[from][to / 64] >> (to % 64) & 1 == 1;
-        if (0..facts.txns.len()).any(|t| has(t, t)) {
-            return;
-        }
         let mut changed = false;
         for read in &facts.reads {
             let Some(writer) = read.from else { continue };
@@ -163,19 +161,40 @@ pub(super) fn infer(facts: &Facts, graph: &mut Graph<Edge>) {
     }
 }
 
-/// By node: the set of nodes that can be reached, as bits.
-fn closure(nodes: usize, graph: &Graph<Edge>) -> Vec<Vec<u64>> {
-    let mut reach = vec![vec![0u64; nodes.div_ceil(64)]; nodes];
-    for (from, bits) in reach.iter_mut().enumerate() {
-        let mut todo: Vec<usize> = graph.after(from).collect();
-        while let Some(node) = todo.pop() {
-            if bits[node / 64] >> (node % 64) & 1 == 0 {
-                bits[node / 64] |= 1 << (node % 64);
-                todo.extend(graph.after(node));
+/// By node: the set of nodes that can be reached, as bits; `None` if the graph has a cycle.
+fn closure(nodes: usize, graph: &Graph<Edge>) -> Option<Vec<Vec<u64>>> {
+    let mut reach: Vec<Option<Vec<u64>>> = vec![None; nodes];
+    let mut open = vec![false; nodes];
+    for start in 0..nodes {
+        // Successors first; a node is on the stack once to open it and once more to close it.
+        let mut stack = vec![start];
+        while let Some(node) = stack.pop() {
+            if reach[node].is_some() {
+                continue;
             }
+            if !open[node] {
+                open[node] = true;
+                stack.push(node);
+                for to in graph.after(node) {
+                    if reach[to].is_none() {
+                        if open[to] {
+                            return None;
+                        }
+                        stack.push(to);
+                    }
+                }
+                continue;
+            }
+            let mut bits = vec![0u64; nodes.div_ceil(64)];
+            for to in graph.after(node) {
+                bits[to / 64] |= 1 << (to % 64);
+                let further = reach[to].as_ref().expect("successors are closed first");
+                bits.iter_mut().zip(further).for_each(|(b, f)| *b |= f);
+            }
+            reach[node] = Some(bits);
         }
     }
-    reach
+    reach.into_iter().collect()
 }
 
 /// ` (as T[0] < T[4] in real time)`: why one precedes the other, unless that is plain.
