@@ -40,11 +40,19 @@ pub enum Command {
     Node(Node),
     /// Start all nodes of a deployment on this machine and follow them until Ctrl-C or SIGTERM
     Deploy(Deploy),
+    /// Give the instances of a role another number of partitions, while no node runs
+    ///
+    /// Moves durable rows to the partitions that their tables' `routed by` now names, and writes the number into
+    /// the deployment file. The folders as they were stay in `before-rescaling`, in the data directory.
+    Rescale(Rescale),
     /// Send one request to a running deployment and print the answer
     Call(Call),
     /// Show tables and counters of running nodes
     Inspect(Inspect),
     /// Deploy on loopback, drive with closed-loop clients, print throughput, latency and CPU time
+    ///
+    /// With several protocols, the first is the base and the others are scaled forms of it: they are measured in
+    /// turn, and what they cost is compared by throughput as it ran and by the busiest node.
     Bench(Bench),
 }
 
@@ -144,6 +152,20 @@ pub struct Deploy {
     pub format: Format,
 }
 
+/// `anabranch rescale`
+#[derive(Debug, Args)]
+pub struct Rescale {
+    /// The deployment file; none of its nodes may run
+    #[arg(value_name = "DEPLOYMENT.toml")]
+    pub deployment: PathBuf,
+    /// The role and how many partitions each of its instances is to have
+    #[arg(long, value_name = "ROLE=N")]
+    pub partitions: String,
+    /// How to report
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
 /// `anabranch call`
 #[derive(Debug, Args)]
 pub struct Call {
@@ -187,13 +209,20 @@ pub struct Inspect {
 /// `anabranch bench`
 #[derive(Debug, Args)]
 pub struct Bench {
-    /// The protocol's name
-    #[arg(value_name = "PROTOCOL")]
-    pub protocol: String,
-    /// How many nodes, which params; if absent one node for each role that takes requests and three for
-    /// each other role, not durable
+    /// The protocol's name, and those of scaled forms to compare it with
+    #[arg(value_name = "PROTOCOL", required = true)]
+    pub protocols: Vec<String>,
+    /// How many nodes, which params: at most one file for each protocol; without one, one instance of each role
+    /// that takes requests and three of each other, as many as its base has of roles with the same names, not
+    /// durable
     #[arg(long, value_name = "FILE")]
-    pub deployment: Option<PathBuf>,
+    pub deployment: Vec<PathBuf>,
+    /// Partitions of each instance of a role, or of all partitioned roles, where no file says it
+    #[arg(long, value_name = "[ROLE=]N", value_delimiter = ',', default_values_t = [String::from("3")])]
+    pub partitions: Vec<String>,
+    /// How often each measurement is repeated when protocols are compared
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub rounds: usize,
     /// Which request to send; the protocol's first if absent
     #[arg(long, value_name = "NAME")]
     pub request: Option<String>,
@@ -209,4 +238,7 @@ pub struct Bench {
     /// Where to write results as JSON
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// How to print; json prints all runs and comparisons as one document
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }

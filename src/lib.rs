@@ -20,6 +20,7 @@ mod graph;
 mod inspect;
 mod new;
 mod node;
+mod rescale;
 mod source;
 mod value;
 
@@ -63,6 +64,7 @@ fn dispatch(command: Command, protocols: &Protocols) -> Result {
         Command::Graph(args) => graph::run(&args),
         Command::Node(args) => node::run(&args, protocols),
         Command::Deploy(args) => deploy::run(&args, protocols),
+        Command::Rescale(args) => rescale::run(&args, protocols),
         Command::Call(args) => call::run(&args, protocols),
         Command::Inspect(args) => inspect::run(&args, protocols),
         Command::Bench(args) => bench::run(&args, protocols),

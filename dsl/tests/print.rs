@@ -123,7 +123,7 @@ const ALL: &str = "
         }
         at part {
             durable table row(x: u64, y: u64) routed by (x, y);
-            var copies(x: u64) = 0;
+            var copies(x: u64) routed to all = 0;
             row(x, partition) <= unit(x, _), if x < part.partitions() && x != order.len();
             row(x, n) <= wide(x), next_(n);
             copies(x + 1) <+ by_number(partition), copies(x);

@@ -12,6 +12,7 @@ pub mod embed;
 pub mod launch;
 pub mod metrics;
 pub mod observe;
+pub mod rescale;
 mod start;
 pub mod storage;
 mod store;

@@ -69,13 +69,7 @@ impl Store {
     /// Brings a fresh node to the state of the log.
     pub fn recover(&mut self, node: &mut dyn Node) -> Result<(), StoreError> {
         let Some(recovered) = self.recovered.take() else { return Ok(()) };
-        if let Some(image) = &recovered.snapshot {
-            node.restore(&mut Reader::new(image)).map_err(StoreError::Replay)?;
-        }
-        for (_, record) in &recovered.records {
-            replay(node, record).map_err(StoreError::Replay)?;
-        }
-        Ok(())
+        rebuild(node, &recovered).map_err(StoreError::Replay)
     }
 
     /// Appends a round's record: see [`push_tick`].
@@ -135,6 +129,14 @@ impl Store {
 pub(crate) fn push_tick(record: &mut Vec<u8>, changes: &[u8]) {
     record.extend_from_slice(&(changes.len() as u32).to_le_bytes());
     record.extend_from_slice(changes);
+}
+
+/// Brings a fresh node to the state that a log was found with.
+pub(crate) fn rebuild(node: &mut dyn Node, recovered: &Recovered) -> Result<(), WireError> {
+    if let Some(image) = &recovered.snapshot {
+        node.restore(&mut Reader::new(image))?;
+    }
+    recovered.records.iter().try_for_each(|(_, record)| replay(node, record))
 }
 
 fn replay(node: &mut dyn Node, record: &[u8]) -> Result<(), WireError> {

@@ -74,6 +74,22 @@ anabranch::protocol! {
     }
 }
 
+anabranch::protocol! {
+    protocol unrouted;
+    role store, partitioned;
+    request put(x: u64) -> () at store routed by x;
+    at store {
+        durable table kept(x: u64);
+        durable var same(x: u64) routed to all = 3;
+        on put(req, x), same(_) {
+            kept(x) <=;
+            reply put(req) <~;
+        }
+        event again(x) <= start(n), kept(x), if n > 0;
+        on again(_) {}
+    }
+}
+
 fn protocol() -> Arc<dyn Protocol> {
     Arc::new(works::protocol())
 }
@@ -194,6 +210,105 @@ fn deployment_files_are_checked() {
     let error = LocalCluster::start(protocol(), wrong).map(drop).expect_err("not partitioned");
     assert!(error.to_string().contains("`leader` is not partitioned"), "{error}");
     let _ = NodeIndex(0);
+}
+
+#[test]
+fn rows_move_when_the_number_of_partitions_changes() {
+    use anabranch::rescale::{RescaleError, rescale};
+    let folder = std::env::temp_dir().join(format!("anabranch-rescale-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    let before = deployment(2, 2).durable_in(&folder);
+    let cluster = LocalCluster::start(protocol(), before.clone()).expect("start");
+    let mut works_done = Vec::new();
+    runtime().block_on(async {
+        let client = works::Client::connect(cluster.deployment()).await.expect("connect");
+        for payload in 0..40 {
+            works_done.push((client.begin(payload).await.expect("an answer").0, payload));
+        }
+    });
+    match rescale(works::protocol(), &before, "worker", 3) {
+        Err(RescaleError::Open(_, error)) => {
+            assert!(error.to_string().contains("another process uses this folder"), "{error}")
+        }
+        other => panic!("nodes run: {other:?}"),
+    }
+    cluster.stop();
+    for (role, n, why) in [
+        ("nobody", 3, "there is no role `nobody`"),
+        ("leader", 3, "`leader` is not partitioned"),
+        ("worker", 0, "`worker` cannot have zero partitions"),
+    ] {
+        let error = rescale(works::protocol(), &before, role, n).expect_err("impossible");
+        assert_eq!(error.to_string(), why);
+    }
+
+    let done = rescale(works::protocol(), &before, "worker", 3).expect("rescaled");
+    assert_eq!(done.partitions, (2, 3));
+    let rows = &done.rows["kept"];
+    assert_eq!(
+        (rows.len(), rows.iter().sum::<usize>()),
+        (9, 120),
+        "40 rows at each of 3 instances: {rows:?}"
+    );
+    assert!(rows.iter().all(|n| *n > 0) && done.moved > 0);
+    assert!(done.before.join("worker.0.1").is_dir(), "what was before is kept");
+
+    let after = deployment(2, 3).durable_in(&folder);
+    let cluster = LocalCluster::start(protocol(), after.clone()).expect("start");
+    runtime().block_on(async {
+        let client = works::Client::connect(cluster.deployment()).await.expect("connect");
+        for (work, payload) in &works_done {
+            let (found, at) = client.find(*work).await.expect("an answer");
+            assert_eq!((found, at), (Some(*payload), u64::from(work.route % 3)));
+        }
+        // Nodes have other numbers now: no id is drawn twice all the same.
+        for payload in 100..140 {
+            let (work, ..) = client.begin(payload).await.expect("an answer");
+            assert!(works_done.iter().all(|(old, _)| *old != work));
+            works_done.push((work, payload));
+        }
+    });
+    cluster.stop();
+    match rescale(works::protocol(), &after, "worker", 1) {
+        Err(RescaleError::Leftover(path)) => std::fs::remove_dir_all(path).expect("removed"),
+        other => panic!("what was before is still kept: {other:?}"),
+    }
+    let done = rescale(works::protocol(), &after, "worker", 1).expect("rescaled");
+    assert_eq!(done.rows["kept"], [80, 80, 80]);
+    let cluster = LocalCluster::start(protocol(), deployment(2, 1).durable_in(&folder)).expect("start");
+    runtime().block_on(async {
+        let client = works::Client::connect(cluster.deployment()).await.expect("connect");
+        for (work, payload) in &works_done {
+            assert_eq!(client.find(*work).await.expect("an answer").0, Some(*payload));
+        }
+    });
+    cluster.stop();
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
+#[test]
+fn tables_without_routing_are_not_guessed_about() {
+    use anabranch::rescale::rescale;
+    let folder = std::env::temp_dir().join(format!("anabranch-unrouted-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    let deployment =
+        Deployment::local(unrouted::protocol(), &[1]).with_partitions("store", 2).durable_in(&folder);
+    // Empty ones may stay as they are.
+    assert_eq!(rescale(unrouted::protocol(), &deployment, "store", 3).expect("empty").moved, 0);
+    let _ = std::fs::remove_dir_all(&folder);
+    let protocol: Arc<dyn Protocol> = Arc::new(unrouted::protocol());
+    let cluster = LocalCluster::start(protocol, deployment.clone()).expect("start");
+    runtime().block_on(async {
+        let client = unrouted::Client::connect(cluster.deployment()).await.expect("connect");
+        client.put(7).await.expect("an answer");
+    });
+    cluster.stop();
+    let error = rescale(unrouted::protocol(), &deployment, "store", 3).expect_err("whose rows are they?");
+    assert!(
+        error.to_string().starts_with("`kept` does not say which partition its rows belong to"),
+        "{error}"
+    );
+    let _ = std::fs::remove_dir_all(&folder);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Measuring deployments: closed-loop load, latency, CPU time per operation of every node, ratios.
 //!
 //! A [`Target`] is a running deployment that can be loaded; [`interleave()`] loads several in turn, so that what
-//! disturbs the machine disturbs all of them; [`report`] takes medians and prints. Open-loop load and remote
+//! disturbs the machine disturbs all of them; [`report`] takes medians and prints, [`mod@compare`] sets a
+//! scaled program against its base. Open-loop load and remote
 //! hosts are left out: a node's CPU time is read from this machine's `/proc`.
 
+pub mod compare;
 pub mod deployed;
 pub mod interleave;
 pub mod load;
@@ -12,6 +14,7 @@ pub mod recorder;
 pub mod report;
 pub mod workload;
 
+pub use compare::{Comparison, comparisons};
 pub use deployed::Deployed;
 pub use interleave::{Plan, interleave};
 pub use load::{Outcome, closed_loop};

@@ -4,7 +4,7 @@
 //! on sending. Addresses are drawn among the instances that exist.
 
 use crate::votes::stream::Random;
-use anabranch_core::data::{Schema, StableHasher};
+use anabranch_core::data::Schema;
 use anabranch_core::node::{Layout, Protocol, RequestInfo};
 use anabranch_core::value::Value;
 use std::fmt;
@@ -78,7 +78,7 @@ pub struct Prepared {
     pub tag: u16,
     /// Encoded arguments.
     pub args: Vec<u8>,
-    /// Stable hash of the argument that chooses the instance, for requests that have one.
+    /// What the argument that chooses the instance routes by, for requests that have one.
     pub route: Option<u64>,
 }
 
@@ -161,9 +161,7 @@ fn prepare(
         let value = fixed.clone().unwrap_or_else(|| draw(schema, layout, shape, random));
         schema.encode(&value, &mut args).expect("a value drawn or parsed by a schema fits it");
         if info.by == Some(i) {
-            let mut hasher = StableHasher::new(0);
-            value.stable_hash(&mut hasher);
-            route = Some(hasher.finish());
+            route = Some(u64::from(value.route()));
         }
     }
     Prepared { tag: info.tag, args, route }

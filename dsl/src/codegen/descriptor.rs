@@ -143,15 +143,15 @@ pub fn descriptor(protocol: &Protocol, text: &str) -> TokenStream {
         let columns = columns(r.columns.iter());
         Some(quote!(__core::node::MessageInfo { name: #name, tag: #tag, role: #role, columns: #columns }))
     });
-    let tables = of(&|_, r| {
+    let tables = of(&|i, r| {
         let state = r.is_table() || matches!(r.kind, RelationKind::View | RelationKind::MachineNext(_));
         if !state {
             return None;
         }
-        let (name, role, durable) = (&r.name, r.role?.0 as u16, r.durable);
+        let (name, tag, role, durable) = (&r.name, i as u16, r.role?.0 as u16, r.durable);
         let (columns, routing) = (columns(r.columns.iter()), super::routing::table(r));
         Some(quote!(__core::node::TableInfo {
-            name: #name, role: #role, durable: #durable, routing: #routing, columns: #columns,
+            name: #name, tag: #tag, role: #role, durable: #durable, routing: #routing, columns: #columns,
         }))
     });
     let params = protocol.params.iter().map(|p| {

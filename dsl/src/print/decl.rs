@@ -191,6 +191,7 @@ impl super::Printer<'_> {
             RelationKind::Var(first) => {
                 out.extend(fixed("var"));
                 out.extend(call(&relation.name, columns(&relation.columns)));
+                out.extend(self.routing(relation));
                 if let Some(first) = first {
                     out.extend(fixed("="));
                     out.extend(self.expr(first));

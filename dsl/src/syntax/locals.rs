@@ -109,6 +109,7 @@ pub(super) fn local(
         "event" => Kind::Event,
         "view" => Kind::View,
         "var" => {
+            routes = routing(c)?;
             let first = if c.eat('=') {
                 let rest = c.rest();
                 if rest.is_empty() {

@@ -4,7 +4,7 @@
 //! after a routing the comma may be left out.
 
 use super::ast::Routing;
-use super::cursor::{Cursor, Raw, is_word, split_commas};
+use super::cursor::{Cursor, Raw, find_assign, is_word, split_commas};
 use crate::diag::Diagnostic;
 use crate::ir::Delivery;
 use proc_macro2::TokenTree;
@@ -29,7 +29,8 @@ pub(super) fn routing(c: &mut Cursor) -> Result<Option<Routing>, Diagnostic> {
     };
     let span = c.span();
     let mut n = split_commas(c.rest(), false).first().map_or(0, |part| part.len());
-    // Words of delivery may follow without a comma.
+    // The first value of a var, and words of delivery, may follow without a comma.
+    n = find_assign(&c.rest()[..n]).unwrap_or(n);
     while n > 1 && is_delivery(c.look(n - 1)) {
         n -= 1;
     }

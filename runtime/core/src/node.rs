@@ -391,6 +391,8 @@ pub struct ParamInfo {
 pub struct TableInfo {
     /// Its name.
     pub name: &'static str,
+    /// Its tag in log records.
+    pub tag: u16,
     /// Its role.
     pub role: u16,
     /// Survives a crash.

@@ -132,6 +132,7 @@ impl<B: Behaviour> Protocol for Mock<B> {
     fn tables(&self) -> Vec<TableInfo> {
         let table = |role| TableInfo {
             name: "state",
+            tag: 0,
             role,
             durable: false,
             routing: anabranch_core::node::TableRouting::Unsaid,

@@ -42,13 +42,20 @@ struct Plan {
 
 impl<D: Disk> Log<D> {
     /// Opens a node's folder: reads what is there, repairs a torn tail, starts the next incarnation.
-    pub fn open(
+    pub fn open(disk: D, identity: &Identity, options: LogOptions) -> Result<(Recovered, Log<D>), OpenError> {
+        Log::open_from(disk, identity, options, 0)
+    }
+
+    /// The same; the incarnation is at least this one, so that it is later than those of other folders.
+    pub fn open_from(
         mut disk: D,
         identity: &Identity,
         options: LogOptions,
+        least: u64,
     ) -> Result<(Recovered, Log<D>), OpenError> {
         let plan = judge(&mut disk, identity)?;
-        let Plan { recovered, next, last, remove } = plan;
+        let Plan { mut recovered, next, last, remove } = plan;
+        recovered.incarnation = recovered.incarnation.max(least);
         if let Some(cut) = &recovered.cut {
             disk.truncate(&cut.file, cut.offset)?;
         }
