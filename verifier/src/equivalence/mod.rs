@@ -17,6 +17,7 @@
 pub mod matching;
 pub mod sample;
 pub mod shown;
+pub mod shrink;
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use super::matching::{Matched, find};
 use super::shown::Shown;
+use super::shrink::shrink;
 use super::{Budget, Compared, Difference, Pair, Verdict};
 use crate::explore::search::search;
 use crate::explore::{Options, Order};
@@ -86,6 +87,8 @@ pub fn sampled(pair: &Pair, runs: Runs, budget: Budget) -> Result<Compared, Stri
         match matched {
             Matched::Yes => {}
             Matched::Never => {
+                let small = shrink(&mut base, &mut derived, moves.clone(), budget.base, 400);
+                let (moves, shown, complete) = small.unwrap_or((moves, shown, complete));
                 compared.verdict = Verdict::Counterexample(Box::new(Difference {
                     complete,
                     history: shown.tell(&derived),

@@ -102,9 +102,12 @@ fn named(world: &World, value: &Value, ids: &mut BTreeMap<Id, i128>) -> Value {
     }
 }
 
+/// What everybody was told.
+type Answers = Vec<Option<(bool, Vec<Value>)>>;
+
 /// Histories by answers; of each kind only those that no other permits.
 #[derive(Default)]
-pub struct Strongest(BTreeMap<Vec<Option<(bool, Vec<Value>)>>, Vec<Shown>>);
+pub struct Strongest(BTreeMap<Answers, Vec<Shown>>);
 
 impl FromIterator<Shown> for Strongest {
     fn from_iter<I: IntoIterator<Item = Shown>>(histories: I) -> Strongest {

@@ -13,6 +13,9 @@ fn random_runs_are_matched_or_refuted() {
         wrong += usize::from(!made.right);
         refuted += usize::from(compared.verdict.refuted());
         assert!(!(made.right && compared.verdict.refuted()), "{}: {compared}", made.name);
+        if let Verdict::Counterexample(found) = &compared.verdict {
+            assert!(found.moves.len() <= 8, "{}: not small: {compared}", made.name);
+        }
         if made.right {
             assert!(compared.verdict.matched(), "{}: {compared}", made.name);
         }

@@ -14,6 +14,7 @@
 //! in each set of states that a run cannot leave except by further faults, some state must satisfy it.
 
 pub mod canon;
+pub mod command;
 mod ends;
 pub mod search;
 mod sleep;

@@ -167,7 +167,7 @@ pub(crate) fn interchangeable(p: &Protocol, family: u16) -> bool {
 /// Whether drawn ids may be renamed: they are compared for equality only.
 pub(crate) fn ids_are_opaque(p: &Protocol) -> bool {
     let holds =
-        |ty: &str| !(PLAIN.contains(&ty) && ty != "Option<Id>") && !p.roles.iter().any(|r| ty == r.name);
+        |ty: &str| !(PLAIN.contains(&ty) && ty != "Option<Id>" || p.roles.iter().any(|r| ty == r.name));
     let seeded = (0..p.roles.len() as u32).any(|r| seeded(p, RoleId(r)));
     !seeded && !p.roles.iter().any(|r| r.partitioned) && blind(p, &holds, &|_| false)
 }

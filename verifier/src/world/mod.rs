@@ -38,6 +38,7 @@ pub mod moves;
 pub mod state;
 mod story;
 pub mod system;
+mod trace;
 
 #[cfg(test)]
 mod tests;

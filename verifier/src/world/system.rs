@@ -8,6 +8,7 @@ use crate::eval::Closed;
 use crate::exec::Exec;
 use crate::interp::Interp;
 use crate::property::Properties;
+use crate::routing;
 use anabranch_core::id::Req;
 use anabranch_core::node::{self, Env, Ids, Layout, Leaves, NodeIndex, Seat, Setup};
 use anabranch_core::value::Value;
@@ -197,38 +198,10 @@ impl System {
         p.relations.iter().find(odd).map(|r| format!("how `{}` travels", r.name))
     }
 
-    /// The nodes that take a fact of a message or request at an instance: one, or all partitions. Where the role
-    /// is partitioned but the relation says nothing, the first column decides.
+    /// The nodes that take a fact of a message or request at an instance: one, or all partitions.
     pub(crate) fn receivers(&self, rel: RelId, instance: u32, row: &[Value]) -> Vec<u32> {
-        let relation = self.protocol.relation(rel);
-        let Some(role) = relation.role.map(|r| r.0 as u16) else { return Vec::new() };
-        let Some(size) = self.layout.roles.get(usize::from(role)) else { return Vec::new() };
-        if instance >= size.instances {
-            return Vec::new();
-        }
-        let node = |partition| self.layout.index(Seat { role, instance, partition }).0;
-        if size.partitions == 1 {
-            return vec![node(0)];
-        }
-        let value = |e: &Expr| {
-            let column = |v: &String| relation.columns.iter().position(|c| c.name == *v);
-            let values: Option<Vec<Value>> = e.vars.iter().map(|v| row.get(column(v)?).cloned()).collect();
-            let env = Env {
-                layout: self.layout.clone(),
-                seat: Seat { role, instance, partition: 0 },
-                params: self.params.clone(),
-            };
-            self.leaves.eval(e.leaf.0, &values.unwrap_or_default(), &env)
-        };
-        match &relation.routing {
-            Some(Routing::All) => (0..size.partitions).map(node).collect(),
-            Some(Routing::By(e)) => value(e).map(|v| node(v.route() % size.partitions)).into_iter().collect(),
-            Some(Routing::To(e)) => match value(e) {
-                Some(Value::Int(n)) if n < i128::from(size.partitions) => vec![node(n as u32)],
-                _ => Vec::new(),
-            },
-            None => row.first().map(|v| node(v.route() % size.partitions)).into_iter().collect(),
-        }
+        let nodes = routing::receivers(&self.protocol, &*self.leaves, &self.layout, rel, row, instance);
+        nodes.into_iter().map(|n| n.0).collect()
     }
 
     /// A call as its node and fact.
