@@ -36,6 +36,10 @@ pub enum Command {
     Fmt(Fmt),
     /// Draw a protocol: roles, rules, relations and messages
     Graph(Graph),
+    /// Say how each role could be split and partitioned: what applies and why, what is refused and by which rule
+    Explain(Explain),
+    /// Carry out a plan of rewrites, or find one, and write the scaled protocol with its deployment
+    Rewrite(Rewrite),
     /// Run one node of a deployment: what a service manager would start
     Node(Node),
     /// Start all nodes of a deployment on this machine and follow them until Ctrl-C or SIGTERM
@@ -125,6 +129,46 @@ pub struct Graph {
     /// Where to write it; standard output if absent
     #[arg(short, long, value_name = "OUT")]
     pub output: Option<PathBuf>,
+}
+
+/// `anabranch explain`
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// A Rust file with `protocol!` blocks
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Which protocol, if the file holds several
+    #[arg(long, value_name = "NAME")]
+    pub protocol: Option<String>,
+    /// Only this role
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `anabranch rewrite`
+#[derive(Debug, Args)]
+pub struct Rewrite {
+    /// A Rust file with `protocol!` blocks
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Which protocol, if the file holds several
+    #[arg(long, value_name = "NAME")]
+    pub protocol: Option<String>,
+    /// The rewrites, in order, with their arguments
+    #[arg(long, value_name = "PLAN.toml", conflicts_with = "auto")]
+    pub plan: Option<PathBuf>,
+    /// Find a plan: split off what may be split off, partition what may be partitioned by the finest key
+    #[arg(long)]
+    pub auto: bool,
+    /// Where to write NAME.rs and the deployment NAME.toml; nothing is written if absent
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Write every step as a diff, too
+    #[arg(long, requires = "out")]
+    pub steps: bool,
 }
 
 /// `anabranch node`

@@ -96,6 +96,21 @@ fn bytes(text: &str, span: Span) -> Range<usize> {
     from..offset(end.line, end.column).max(from)
 }
 
+/// A diagnostic as rustc would print it; `text` is what its places are in.
+pub(crate) fn render_diagnostic(file: &Path, text: &str, diagnostic: &Diagnostic, styled: bool) -> String {
+    render(file, text, &report(text, diagnostic), styled)
+}
+
+/// A diagnostic as JSON.
+pub(crate) fn diagnostic_json(file: &Path, text: &str, diagnostic: &Diagnostic) -> Value {
+    to_json(file, text, &report(text, diagnostic))
+}
+
+/// Whether messages may have colours.
+pub(crate) fn styled() -> bool {
+    std::io::stderr().is_terminal()
+}
+
 /// A report as rustc would print it.
 fn render(file: &Path, text: &str, report: &Report, styled: bool) -> String {
     let path = file.display().to_string();

@@ -14,6 +14,7 @@ mod check;
 mod deploy;
 mod deployment;
 pub mod exit;
+mod explain;
 mod fmt;
 mod graph;
 
@@ -21,6 +22,7 @@ mod inspect;
 mod new;
 mod node;
 mod rescale;
+mod rewrite;
 mod source;
 mod value;
 
@@ -62,6 +64,8 @@ fn dispatch(command: Command, protocols: &Protocols) -> Result {
         Command::Check(args) => check::run(&args),
         Command::Fmt(args) => fmt::run(&args),
         Command::Graph(args) => graph::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Rewrite(args) => rewrite::run(&args),
         Command::Node(args) => node::run(&args, protocols),
         Command::Deploy(args) => deploy::run(&args, protocols),
         Command::Rescale(args) => rescale::run(&args, protocols),

@@ -5,11 +5,19 @@
 //! they leave ([`cipher`]). What the paper keeps in an unread `storage` relation goes to the application as a durable event, so
 //! memory stays flat.
 
+//! Each base stands beside its plan (`*.plan.toml`) and what the rewriter makes of it by that plan
+//! (`*_scaled.rs`).
+
 pub mod cipher;
 pub mod cohash;
+pub mod cohash_scaled;
 pub mod dependencies;
+pub mod dependencies_scaled;
 pub mod functional;
+pub mod functional_scaled;
 pub mod independent;
+pub mod independent_scaled;
 pub mod monotone;
+pub mod monotone_scaled;
 pub mod partial;
 pub mod state_machine;

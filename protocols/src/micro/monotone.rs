@@ -22,22 +22,30 @@ anabranch::protocol! {
         store(me, req, payload) @ r <~ opened(req, payload), replica(r);
         event asked(req, b) <= put(req, _, _), top(b);
 
-        table ballot_of(req: Req => ballot: u64);
+        // Votes and values are the collector's own: what it does with them hangs on nothing that crosses.
         table votes(req: Req, by: replica);
         table value(req: Req => payload: Bytes);
-        table done(req: Req);
-        ballot_of(req, b) <= asked(req, b);
-        votes(req, by) <= stored(req, by, _), !done(req);
-        value(req, payload) <= stored(req, _, payload), !done(req);
+        table written(req: Req => payload: Bytes);
+        votes(req, by) <= stored(req, by, _);
+        value(req, payload) <= stored(req, _, payload);
         view tally(req => count(by)) <= votes(req, by);
         view full(req) <= tally(req, n), if n == replica.len();
-        view answer(req, b, payload) <= full(req), value(req, payload), ballot_of(req, b), !done(req);
+        on new full(req), value(req, payload) {
+            written(req, payload) <=;
+            votes(req, _) <-;
+            value(req, _) <-;
+        }
+
+        // The ballot may come before the votes or after them.
+        table ballot_of(req: Req => ballot: u64);
+        table done(req: Req);
+        ballot_of(req, b) <= asked(req, b);
+        view answer(req, b, payload) <= written(req, payload), ballot_of(req, b), !done(req);
         on new answer(req, b, payload) {
             reply put(req, b, seal(&payload)) <~;
             done(req) <+;
             ballot_of(req, _) <-;
-            votes(req, _) <-;
-            value(req, _) <-;
+            written(req, _) <-;
         }
     }
 

@@ -1,6 +1,8 @@
 //! Voting (Chu et al., SIGMOD 2024, section 5): a leader asks all participants and answers when all have agreed. The
 //! smallest protocol with the traffic of two-phase commit.
 
+pub mod voting_scaled;
+
 anabranch::protocol! {
     /// A leader asks every participant for its vote.
     protocol voting;
@@ -13,7 +15,8 @@ anabranch::protocol! {
     message vote(ballot: Id, req: Req, by: participant) to leader;
 
     at leader {
-        event begin(unique(), req, payload) <= propose(req, payload);
+        event begin(ballot: Id, req: Req, payload: Bytes);
+        begin(unique(), req, payload) <= propose(req, payload);
         ask(me, ballot, req, payload) @ p <~ begin(ballot, req, payload), participant(p);
 
         table votes(ballot: Id, req: Req, by: participant);

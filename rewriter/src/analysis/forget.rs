@@ -74,7 +74,7 @@ pub fn forgetting(s: &Sides<'_>, cone: &BTreeSet<RelId>) -> Forgetting {
         let together: BTreeSet<RuleId> =
             candidates.iter().filter(|(_, _, by)| *by == trigger.rel).map(|(id, _, _)| *id).collect();
         let found = if s.relation(trigger.rel).kind == RelationKind::View {
-            answered(s, *id, *rel, trigger)
+            answered(s, *id, *rel, trigger, &together)
         } else {
             spent(s, *id, *rel, trigger, &together)
         };
@@ -300,7 +300,13 @@ fn carried(rule: &Rule, read: RelId, key: &[usize]) -> Option<Vec<usize>> {
     })?
 }
 
-fn answered(s: &Sides<'_>, id: RuleId, rel: RelId, trigger: &Atom) -> Result<Found, Against> {
+fn answered(
+    s: &Sides<'_>,
+    id: RuleId,
+    rel: RelId,
+    trigger: &Atom,
+    together: &BTreeSet<RuleId>,
+) -> Result<Found, Against> {
     let view = trigger.rel;
     let rule = s.rule(id);
     let not = |place: anabranch_dsl::ir::Place, message: String| {
@@ -384,7 +390,10 @@ fn answered(s: &Sides<'_>, id: RuleId, rel: RelId, trigger: &Atom) -> Result<Fou
         };
         assume(s, m.rel, &key, &format!("`{}` answers once for each", s.name(view)), &mut assumptions);
         if m.rel != rel {
-            Growing::new(s).relation(m.rel)?;
+            // The other halves may go with the answer too: the tombstone keeps what comes again from answering.
+            let mut growing = Growing::new(s);
+            growing.harmless.extend(together);
+            growing.relation(m.rel)?;
         }
     }
     let reads_row = |r: &RuleId| *r != joins && *r != id && !deletes(s.rule(*r), rel);
