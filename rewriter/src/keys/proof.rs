@@ -179,6 +179,9 @@ impl Closure<'_> {
 
     fn write(&self, node: &SymbolLang, known: &BTreeMap<egg::Id, String>) -> Option<String> {
         let (kind, rest) = node.op.as_str().split_once(' ').unwrap_or((node.op.as_str(), ""));
+        if kind == "const" && rest.starts_with(|c: char| c.is_ascii_digit()) {
+            return Some(rest.to_owned());
+        }
         if !matches!(kind, "tuple" | "field" | "call" | "method" | "as" | "binary") {
             return None;
         }
