@@ -28,6 +28,7 @@ pub mod independent;
 pub mod keys;
 pub mod monotone;
 pub mod naming;
+pub mod partial;
 pub mod plan;
 pub mod routing;
 pub mod split;

@@ -72,7 +72,8 @@ anabranch::protocol! {
         marks(r, n) <= executed(r, n);
         view all_marks(collect(n)) <= marks(_, n);
         floor(nth_largest(&ns, replica.majority())) <= new all_marks(ns);
-        voted(slot, ..) <- new floor(hi), old floor(lo), for slot in lo..hi;
+        // Late or never is harmless: whoever leads proposes nothing below the floor that it is told.
+        forget voted(slot, ..) <- new floor(hi), old floor(lo), for slot in lo..hi;
     }
 
     at proposer {

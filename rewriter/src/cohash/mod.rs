@@ -29,12 +29,12 @@
 //! Beyond the published conditions: `clock` (two partitions' clocks may run apart), `start` (it would happen once for
 //! each partition) and `same` are refused; they could be admitted in cases that nobody has asked for.
 
-mod check;
-mod infer;
+pub(crate) mod check;
+pub(crate) mod infer;
 pub(crate) mod ordered;
 #[cfg(test)]
 mod tests;
-mod uses;
+pub(crate) mod uses;
 
 use crate::routing::{Key, Routings, is_input, plain, routable};
 use crate::verdict::{Justification, Outcome, Refusal, Rewritten};
@@ -120,7 +120,8 @@ fn apply(p: &Protocol, role: RoleId, routings: &Routings, shares_fate: bool) -> 
         }
     }
     anabranch_dsl::resolve::number_leaves(&mut out);
-    out
+    // Places of the result are those of its own text; what cannot be read again is reported by whoever prints it.
+    crate::split::finish(&out).unwrap_or(out)
 }
 
 /// A key by which a role might be partitioned, and whether it can.

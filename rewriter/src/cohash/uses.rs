@@ -106,8 +106,8 @@ impl<'p> Uses<'p> {
                 let state = relation.is_table() || relation.kind == RelationKind::View;
                 let fixed = |s: &&Scope<'_>| {
                     let now = matches!(s.rule, Some((_, Rule { head: Head::Now { .. }, .. })));
-                    now && s.closure.reads.iter().all(|r| self.same.contains(&r.rel))
-                        && !s.closure.reads_clock
+                    let alike = |r: &Read| self.same.contains(&r.rel) && !r.drives(self.p);
+                    now && s.closure.reads.iter().all(alike) && !s.closure.reads_clock
                 };
                 let mut writers = self.scopes.iter().filter(|s| s.writes == Some(*rel));
                 state && !self.same.contains(rel) && writers.all(|s| fixed(&s))
@@ -126,6 +126,9 @@ impl<'p> Uses<'p> {
         };
         for scope in &self.scopes {
             let meeting = self.meeting(scope);
+            // An event that all partitions see runs this in each: what it reads must not lie in two.
+            let everywhere =
+                scope.closure.reads.iter().any(|r| self.same.contains(&r.rel) && r.drives(self.p));
             let aggregated = scope.rule.is_some_and(|(_, r)| !aggregates_of(&r.head).is_empty());
             for read in &meeting {
                 let why = match (read.mode, read.version) {
@@ -133,6 +136,7 @@ impl<'p> Uses<'p> {
                     (Mode::Lookup, _) => "is looked up here",
                     (_, Version::New) => "is read under `new` here",
                     _ if meeting.len() > 1 => "is joined here",
+                    _ if everywhere => "is read here in every partition",
                     _ if aggregated => "is aggregated here",
                     _ => continue,
                 };

@@ -70,7 +70,7 @@ impl Closure<'_> {
     }
 
     /// An expression of the rule.
-    pub(super) fn expr(&mut self, e: &Expr) -> Term {
+    pub(crate) fn expr(&mut self, e: &Expr) -> Term {
         let names = e.vars.iter().map(|v| (v.clone(), self.variable(v))).collect();
         self.expr_in(e, names)
     }
