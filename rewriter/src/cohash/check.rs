@@ -57,6 +57,7 @@ struct Grounds {
 /// Checks every item, and says what establishes it.
 pub(crate) fn check(uses: &mut Uses<'_>, routings: &Routings) -> Result<Justification, Box<Refusal>> {
     whole(uses)?;
+    ends(uses)?;
     inputs(uses, routings)?;
     present(uses, routings)?;
     let mut grounds = Grounds::default();
@@ -116,6 +117,22 @@ fn whole(uses: &Uses<'_>) -> Result<(), Box<Refusal>> {
         }
     }
     Ok(())
+}
+
+/// A macro-step that never ends stops the whole node in the original, and one partition only afterwards.
+fn ends(uses: &Uses<'_>) -> Result<(), Box<Refusal>> {
+    let mut warnings = Vec::new();
+    anabranch_dsl::check::endless::check(uses.p, &mut warnings);
+    let mine = |w: &Diagnostic| {
+        let at = w.primary.0.start();
+        uses.scopes.iter().any(|s| start(s.place) == (at.line, at.column))
+    };
+    match warnings.into_iter().find(mine) {
+        None => Ok(()),
+        Some(w) => Err(refuse("ends", Place(w.primary.0), w.message)
+            .here("in the original this stops all keys")
+            .help("let a timer carry it on")),
+    }
 }
 
 /// Every input says where it goes, by expressions that may be used.
@@ -486,7 +503,7 @@ fn justify(uses: &Uses<'_>, routings: &Routings, mut grounds: Grounds) -> Justif
 }
 
 /// Tables that a crash empties: partitions that have such restart together.
-pub(crate) fn volatile(uses: &Uses<'_>) -> Option<RelId> {
+fn volatile(uses: &Uses<'_>) -> Option<RelId> {
     uses.own().find(|rel| {
         let r = uses.p.relation(*rel);
         let read = uses.scopes.iter().any(|s| s.closure.reads.iter().any(|x| x.rel == *rel));
@@ -495,6 +512,9 @@ pub(crate) fn volatile(uses: &Uses<'_>) -> Option<RelId> {
 }
 
 fn fate(uses: &Uses<'_>) -> String {
+    if once(uses) {
+        return "an `after` timer fires again after a restart: the partitions of an instance restart together".into();
+    }
     match volatile(uses) {
         Some(rel) => format!(
             "`{}` is lost in a crash: the partitions of an instance restart together, behind a barrier",
@@ -502,6 +522,19 @@ fn fate(uses: &Uses<'_>) -> String {
         ),
         None => "every table is durable: partitions may restart apart".into(),
     }
+}
+
+/// Whether a timer fires once for a row: after a restart of the whole it would fire again for all keys.
+fn once(uses: &Uses<'_>) -> bool {
+    uses.own().any(|rel| match &uses.p.relation(rel).kind {
+        RelationKind::Timer(timer) => matches!(timer.schedule, anabranch_dsl::ir::Schedule::After { .. }),
+        _ => false,
+    })
+}
+
+/// Whether partitions of an instance have to restart together.
+pub(crate) fn shares_fate(uses: &Uses<'_>) -> bool {
+    volatile(uses).is_some() || once(uses)
 }
 
 /// Whether a rule sends this message.

@@ -13,7 +13,7 @@
 //!   is deleted from if invariants read it; `value`: over columns of the key. Unread tables, and events that stand
 //!   alone in their rules, need none: senders then take the first column.
 //! - `all`: only `forget` rules read what is sent to all partitions.
-//! - `machine`, `start`, `clock`: there is none of these.
+//! - `machine`, `start`, `clock`: there is none of these; `ends`: no macro-step is seen to run for ever.
 //! - `ordered`: streams in and out keep their order where it matters; see [`ordered`].
 //! - `once`: the role is neither partitioned yet nor a sequencer.
 //!
@@ -23,7 +23,7 @@
 //! reads the union of the partitions' rows, which is the original's state.
 //!
 //! **Crashes.** Nothing crosses between partitions. If a table is lost in a crash they share fate, since the original
-//! loses all of it at once; otherwise they restart apart. Durable tables keep their routing, so that rows can move when
+//! loses all of it at once, or if an `after` timer would fire again for all keys; otherwise they restart apart. Durable tables keep their routing, so that rows can move when
 //! the number of partitions changes.
 //!
 //! Beyond the published conditions: `clock` (two partitions' clocks may run apart), `start` (it would happen once for
@@ -75,7 +75,7 @@ fn finish(p: &Protocol, uses: &mut Uses<'_>, start: &Start) -> Outcome {
     };
     let (routings, verdict) = infer::search(uses, start, judge);
     verdict.map_err(|e: Box<Refusal>| e)?;
-    let shares_fate = check::volatile(uses).is_some();
+    let shares_fate = check::shares_fate(uses);
     let protocol = apply(p, uses.role, &routings, shares_fate);
     Ok(Rewritten { protocol, justification: found.expect("the verdict was favourable") })
 }
@@ -91,7 +91,7 @@ pub fn complete(p: &Protocol, role: RoleId, given: Routings) -> Routings {
 pub fn force(p: &Protocol, role: RoleId, routings: &Routings) -> Protocol {
     let routings = complete(p, role, routings.clone());
     let uses = Uses::of(p, role);
-    let shares_fate = check::volatile(&uses).is_some();
+    let shares_fate = check::shares_fate(&uses);
     let mut all = routings;
     for rel in uses.own().filter(|r| is_input(p.relation(*r))) {
         all.0.entry(rel).or_insert_with(|| infer::first_column(p, rel));

@@ -2,7 +2,8 @@
 //!
 //! An ordered *input* is sliced: each partition takes its part of a unit, at its own time. That is right if nothing
 //! else tells the partitions apart (the receiver has no other inputs), or if the sender might as well have sent the
-//! slices one by one, since it is partitioned by the same key. An ordered *output* becomes one stream from each
+//! slices one by one, since it is partitioned by the same key. In the first case what leaves must tell the key: two facts
+//! of one unit that send the same would send it once in the original, and twice from two partitions. An ordered *output* becomes one stream from each
 //! partition, and nothing orders the streams among each other. That is right if outputs are held until acknowledged,
 //! or if what is streamed for a key comes from one partition and meets only itself at the receiver.
 
@@ -13,7 +14,7 @@ use crate::routing::{Routings, is_input};
 use crate::verdict::Refusal;
 use anabranch_dsl::ir::{Protocol, RelId, RoleId, Routing, Rule};
 
-pub(crate) fn check(uses: &Uses<'_>, routings: &Routings) -> Result<(), Box<Refusal>> {
+pub(crate) fn check(uses: &mut Uses<'_>, routings: &Routings) -> Result<(), Box<Refusal>> {
     let p = uses.p;
     let inputs: Vec<RelId> = uses.own().filter(|rel| is_input(p.relation(*rel))).collect();
     if let Some(stream) = inputs.iter().find(|rel| p.relation(**rel).delivery.ordered) {
@@ -65,6 +66,49 @@ pub(crate) fn check(uses: &Uses<'_>, routings: &Routings) -> Result<(), Box<Refu
             .help(
                 "partition the receiver by the same key first, or split with acknowledgements (`asymmetric`)",
             ));
+        }
+    }
+    slices(uses, routings)
+}
+
+/// What a sliced unit makes leave tells the key.
+fn slices(uses: &mut Uses<'_>, routings: &Routings) -> Result<(), Box<Refusal>> {
+    let p = uses.p;
+    let ordered = |rel: &RelId| is_input(p.relation(*rel)) && p.relation(*rel).delivery.ordered;
+    let Some(stream) = uses.own().find(ordered) else { return Ok(()) };
+    let role = uses.role;
+    let apart = |rule: &Rule| match &rule.head {
+        anabranch_dsl::ir::Head::Send { rel, .. } => {
+            p.relation(*rel).role == Some(role) && !agrees(p, rule, routings.0.get(rel))
+        }
+        _ => false,
+    };
+    if !p.rules.iter().any(apart) {
+        return Ok(());
+    }
+    for i in 0..uses.scopes.len() {
+        let meeting: Vec<_> = uses.meeting(&uses.scopes[i]).into_iter().cloned().collect();
+        let scope = &mut uses.scopes[i];
+        let leaves = scope.rule.is_some_and(|(_, r)| !matches!(r.head, anabranch_dsl::ir::Head::Nothing));
+        if scope.writes.is_some() || !leaves {
+            continue;
+        }
+        let mut base: Vec<Term> = scope.closure.head.iter().flatten().copied().collect();
+        base.extend(scope.closure.to);
+        let told = meeting.iter().any(|read| {
+            let Some(Routing::By(e)) = routings.0.get(&read.rel) else { return false };
+            let names = p.relation(read.rel).columns.iter().map(|c| c.name.as_str());
+            let names: Vec<(&str, Term)> = names.zip(read.columns.iter().copied()).collect();
+            let key = scope.closure.over(e, &names);
+            let key = scope.closure.route(key);
+            scope.closure.determines(&base, key)
+        });
+        if !told {
+            let name = &p.relation(stream).name;
+            return Err(refuse("ordered", scope.place, format!("a unit of `{name}` would come apart"))
+                .here("two of its facts may send this: once in the original, and once from each partition")
+                .note(p.relation(stream).place, "the stream")
+                .help("send the key along, or partition the sender by the same key first"));
         }
     }
     Ok(())

@@ -278,6 +278,32 @@ fn what_no_key_helps() {
 }
 
 #[test]
+fn what_never_ends_or_fires_once() {
+    let g = "message ask(k: u64, c: u64) to node;";
+    let t =
+        "table want(k: u64, c: u64); want(k, c) <= ask(k, c); out(c) @ p <~ ask(k, _), want(k, c), peer(p);";
+    check(
+        &node(g, &format!("{t} want(k, c + 1) <+ new want(k, c);")),
+        "node",
+        "k",
+        Refused("ends", "want(k, c + 1)"),
+    );
+    let fate = |schedule: &str| {
+        let rules = t.replace("table", "durable table");
+        let text = node(
+            g,
+            &format!(
+                "{rules} timer late(k: u64) {schedule} 1s while want(k, _); out(k) @ p <~ late(k), peer(p);"
+            ),
+        );
+        let p = parse(&text);
+        cohash_by(&p, role(&p, "node"), "k").unwrap().protocol.role(role(&p, "node")).shares_fate
+    };
+    assert!(fate("after"));
+    assert!(!fate("every"));
+}
+
+#[test]
 fn ordered_inputs() {
     let program = |own: &str, sender: &str| {
         format!(
@@ -295,6 +321,9 @@ fn ordered_inputs() {
     check(&program(own, ""), "node", "k", Refused("ordered", "unit(k) @ n"));
     let alone = program("", "").replace("request get(k: u64) -> () at node;", "");
     check(&alone, "node", "k", Holds(&["unit by k"]));
+    // One message in the original, and perhaps one from each partition.
+    let same = alone.replace("out(k) @ p <~ new seen(k)", "out(7) @ p <~ new seen(k)");
+    check(&same, "node", "k", Refused("ordered", "out(7) @ p"));
     // The stream of a partitioned sender: only to a receiver by the same key.
     check(&alone, "feeder", "k", Refused("ordered", "unit(k) @ n"));
     let both = alone
