@@ -265,6 +265,9 @@ programs! {
         on d(x), let z = x + 1 { u(x, z) <+; out(z) @ me <~ e(_, z); w(x) <-; }
         on new t(x, y), for p in 0..y { out2(x, p) @ me <~; out2(p, z) @ me <~ u(p, z); u(p, _) <-; }
         on q(_, y, z) { w(y) <= if y > 1; out(z) @ me <~; f(y) <=; out(7) @ me <~ f(z); } event f(y: u64);";
+    minting_in_blocks: "table k(id: Id => n: u64); k(unique(), x) <= d(x);
+        on q(_, y, z) { out2(y, z) @ me <~; out2(y, k[unique()].unwrap_or(z)) @ me <~; out(z) @ me <~; }
+        on q(_, y, z), k(i, n) { out2(n, z) @ me <~; out2(y, k[unique()].unwrap_or(n)) @ me <~; k(i, _) <- if n == y; }";
     two_phase_commit: "table active(t: u64 => r: u64); table yes(t: u64, by: u64); event end(t: u64, ok: bool);
         active(t, r) <= m(t, r), !old active(t, _), if t != r; yes(t, by) <= q(t, by, 1), active(t, _);
         view ballots(t => count(by)) <= yes(t, by); view full(t) <= ballots(t, n), if n >= 2;

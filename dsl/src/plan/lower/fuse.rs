@@ -1,7 +1,8 @@
 //! Rules of one `on` block share their prefix: one loop over the event, one set of probes, several tails.
 //!
 //! Two pipelines are fused if they come from the same block and do the same things first. Slots bound by what is shared
-//! have equal numbers in both (prefixes are translated first); the others are renumbered.
+//! have equal numbers in both (prefixes are translated first); the others are renumbered. Where they do not (only
+//! one rule mints ids and needs the routing value as a hidden variable), the rules stay apart from there on.
 
 use super::super::pipeline::*;
 use crate::ir;
@@ -26,11 +27,11 @@ fn join(a: &Pipeline, b: &Pipeline) -> Option<Pipeline> {
         (Start::Rows { rel, source, cols }, Start::Rows { rel: rel_b, source: source_b, cols: cols_b })
             if rel == rel_b && source == source_b =>
         {
-            Start::Rows { rel: *rel, source: *source, cols: same_columns(cols, cols_b)? }
+            Start::Rows { rel: *rel, source: *source, cols: same_columns((a, cols), (b, cols_b))? }
         }
         _ => return None,
     };
-    let ops: Vec<Op> = a.ops.iter().zip(&b.ops).map_while(|(a, b)| same_op(a, b)).collect();
+    let ops: Vec<Op> = a.ops.iter().zip(&b.ops).map_while(|(x, y)| same_op((a, x), (b, y))).collect();
     // What was shared before must stay so, or else the earlier tails would lose it.
     if ops.len() < a.ops.len() && a.tails.len() > 1 {
         return None;
@@ -86,12 +87,16 @@ fn bound(cols: &[Col]) -> Vec<Slot> {
 }
 
 /// Columns that do for both: where one binds what the other does not need, it is bound.
-fn same_columns(a: &[Col], b: &[Col]) -> Option<Vec<Col>> {
-    a.iter()
-        .zip(b)
+fn same_columns(a: (&Pipeline, &[Col]), b: (&Pipeline, &[Col])) -> Option<Vec<Col>> {
+    let one_variable = |x: &Slot| match (a.0.vars.get(x.index()), b.0.vars.get(x.index())) {
+        (Some(own), Some(other)) => own.name == other.name,
+        _ => false,
+    };
+    a.1.iter()
+        .zip(b.1)
         .map(|(a, b)| match (a, b) {
             (Col::Skip, Col::Skip) => Some(Col::Skip),
-            (Col::Bind(x), Col::Skip) | (Col::Skip, Col::Bind(x)) => Some(Col::Bind(*x)),
+            (Col::Bind(x), Col::Skip) | (Col::Skip, Col::Bind(x)) if one_variable(x) => Some(Col::Bind(*x)),
             (Col::Bind(x), Col::Bind(y)) | (Col::Same(x), Col::Same(y)) if x == y => Some(a.clone()),
             (Col::Check(x), Col::Check(y)) if same_expr(x, y) => Some(a.clone()),
             (Col::Match(x, vars), Col::Match(y, others)) if x.tokens == y.tokens && vars == others => {
@@ -102,14 +107,18 @@ fn same_columns(a: &[Col], b: &[Col]) -> Option<Vec<Col>> {
         .collect()
 }
 
-fn same_op(a: &Op, b: &Op) -> Option<Op> {
+fn same_op((p, a): (&Pipeline, &Op), (q, b): (&Pipeline, &Op)) -> Option<Op> {
+    let columns = |a: &[Col], b: &[Col]| same_columns((p, a), (q, b));
+    let value = |a: &Col, b: &Col| {
+        columns(std::slice::from_ref(a), std::slice::from_ref(b)).map(|mut cols| cols.remove(0))
+    };
     let access = |a: &Access, b: &Access| {
         let alike = a.rel == b.rel
             && a.version == b.version
             && a.index == b.index
             && !a.exclude_start
             && !b.exclude_start;
-        let cols = same_columns(&a.cols, &b.cols).filter(|_| alike)?;
+        let cols = columns(&a.cols, &b.cols).filter(|_| alike)?;
         let once = a.once && b.once && bound(&cols).is_empty();
         Some(Access { cols, once, ..a.clone() })
     };
@@ -117,14 +126,10 @@ fn same_op(a: &Op, b: &Op) -> Option<Op> {
         (Op::Probe(a), Op::Probe(b)) => access(a, b).map(Op::Probe),
         (Op::Absent(a), Op::Absent(b)) => access(a, b).map(Op::Absent),
         (Op::If(x), Op::If(y)) if same_expr(x, y) => Some(a.clone()),
-        (Op::Let(c, x), Op::Let(d, y)) if same_expr(x, y) => same_value(c, d).map(|c| Op::Let(c, x.clone())),
-        (Op::For(c, x), Op::For(d, y)) if same_expr(x, y) => same_value(c, d).map(|c| Op::For(c, x.clone())),
+        (Op::Let(c, x), Op::Let(d, y)) if same_expr(x, y) => value(c, d).map(|c| Op::Let(c, x.clone())),
+        (Op::For(c, x), Op::For(d, y)) if same_expr(x, y) => value(c, d).map(|c| Op::For(c, x.clone())),
         _ => None,
     }
-}
-
-fn same_value(a: &Col, b: &Col) -> Option<Col> {
-    same_columns(std::slice::from_ref(a), std::slice::from_ref(b)).map(|mut cols| cols.remove(0))
 }
 
 /// The same expression in two rules, whatever its number.
