@@ -187,7 +187,7 @@ impl Env<'_> {
                 let ident = quote::format_ident!("{ty}");
                 self.types.parse(&syn::parse_quote!(#ident))
             }
-            [ty @ ("Bytes" | "String"), "new"] => Ty::known(ty),
+            [ty @ ("Bytes" | "String"), "new"] | [ty @ "String", "from"] => Ty::known(ty),
             ["Duration", f] if f.starts_with("from_") => Ty::known("Duration"),
             _ => self.types.fresh(),
         }
@@ -232,6 +232,12 @@ impl Env<'_> {
                 self.expr(&m.args[0], holes, local)
             }
             ("contains" | "is_empty" | "starts_with" | "ends_with" | "contains_key", _) => Ty::known("bool"),
+            ("to_string", Ty::Known(ty, _)) if ["bool", "char", "String"].contains(&ty.as_str()) => {
+                Ty::known("String")
+            }
+            ("to_string", _) if self.types.is_integer(&whole) => Ty::known("String"),
+            ("clamp", _) if self.types.is_integer(&whole) && m.args.len() == 2 => receiver,
+            ("max" | "min", Ty::Tuple(_)) if m.args.len() == 1 => receiver,
             ("max" | "min", _) if self.types.is_integer(&whole) && m.args.len() == 1 => {
                 let other = self.expr(&m.args[0], holes, local);
                 self.types.unify(&receiver, &other);
