@@ -24,6 +24,11 @@ pub enum Mode {
     Fix,
 }
 
+/// The columns for which a deletion gives values: those of its index, and for keyed tables perhaps more.
+pub fn given(args: &[Option<PExpr>]) -> Vec<usize> {
+    (0..args.len()).filter(|&c| args[c].is_some()).collect()
+}
+
 impl Cx<'_> {
     /// A head as statements.
     ///
@@ -50,12 +55,12 @@ impl Cx<'_> {
             }
             Emit::Delete { rel, index, args, .. } => {
                 let relation = self.rel(*rel);
-                let columns = &relation.indexes[index.index()].columns;
-                let key = tuple(columns.iter().map(|&c| {
+                let given = given(args);
+                let key = tuple(given.iter().map(|&c| {
                     let ty = self.ty(&relation.columns[c]);
-                    self.value_as(vars, args[c].as_ref().expect("an index on what is given"), &ty)
+                    self.value_as(vars, args[c].as_ref().expect("it is given"), &ty)
                 }));
-                let list = format_ident!("__d{}_{}", rel.0, index.0);
+                let list = self.delete_list(*rel, index.0, &given);
                 quote!(self.#list.push(#key);)
             }
             Emit::Send { rel, args, to } => self.send(vars, *rel, args, to, rule, distinct),

@@ -333,9 +333,9 @@ impl Cx<'_> {
             if self.scheduled(rel) {
                 out.push((field("x", rel), quote!(::std::vec::Vec<(#row, u32)>)));
             }
-            for index in self.deleted(rel) {
-                let key = self.columns_ty(rel, &relation.indexes[index as usize].columns);
-                out.push((format_ident!("__d{}_{index}", rel.0), quote!(::std::vec::Vec<#key>)));
+            for (index, given) in self.deleted(rel) {
+                let key = self.columns_ty(rel, &given);
+                out.push((self.delete_list(rel, index, &given), quote!(::std::vec::Vec<#key>)));
             }
         }
         for i in 0..self.plan.recursive.len() {
@@ -367,10 +367,10 @@ impl Cx<'_> {
         tuple(spec.functions.iter().filter_map(|f| match f.function {
             ir::AggregateFn::Index => Some(tuple(binding.iter().map(|s| {
                 let var = &p.vars[s.index()];
-                self.known(var.ty.as_ref(), &var.name)
+                self.known(var.ty.as_ref(), &format!("`{}`", var.name))
             }))),
             ir::AggregateFn::IndexBy => {
-                let x = self.known(f.args.first().and_then(|t| t.as_ref()), "an aggregate's argument");
+                let x = self.known(f.args.first().and_then(|t| t.as_ref()), super::context::ARGUMENT);
                 Some(quote!((#x,)))
             }
             _ => None,
@@ -400,13 +400,22 @@ impl Cx<'_> {
         self.emits().any(|e| matches!(e, Emit::Next { rel: r, .. } if *r == rel))
     }
     /// The indexes by which `<-` deletes from it.
-    fn deleted(&self, rel: RelIx) -> BTreeSet<u32> {
+    /// How rows of a table are deleted: by which index, with values for which columns.
+    fn deleted(&self, rel: RelIx) -> BTreeSet<(u32, Vec<usize>)> {
         self.emits()
             .filter_map(|e| match e {
-                Emit::Delete { rel: r, index, .. } if *r == rel => Some(index.0),
+                Emit::Delete { rel: r, index, args, .. } if *r == rel => {
+                    Some((index.0, super::heads::given(args)))
+                }
                 _ => None,
             })
             .collect()
+    }
+    /// The list of what is to be deleted in that way.
+    pub fn delete_list(&self, rel: RelIx, index: u32, given: &[usize]) -> proc_macro2::Ident {
+        let columns = &self.rel(rel).indexes[index as usize].columns;
+        let more: String = given.iter().filter(|c| !columns.contains(c)).map(|c| format!("_{c}")).collect();
+        format_ident!("__d{}_{index}{more}", rel.0)
     }
 
     /// `__construct`: the empty node, before anything is restored.
@@ -608,10 +617,9 @@ impl Cx<'_> {
                     });
                 }
             }
-            for index in &deleted {
-                let list = format_ident!("__d{}_{index}", rel.0);
+            for (index, columns) in &deleted {
+                let list = self.delete_list(rel, *index, columns);
                 pending.extend(quote!(|| !self.#list.is_empty()));
-                let columns = &relation.indexes[*index as usize].columns;
                 if !scheduled && columns.len() == relation.columns.len() && relation.key.is_none() {
                     // Whole rows: nothing to look for.
                     let del = format_ident!("__del{}", rel.0);
