@@ -1,6 +1,6 @@
 //! Aggregates: accumulators, contributions and results.
 
-use super::context::Cx;
+use super::context::{ARGUMENT, Cx};
 use super::pipeline::slot_values;
 use super::storage::{field, tuple};
 use crate::ir::AggregateFn as F;
@@ -18,12 +18,12 @@ impl Cx<'_> {
         }
     }
     fn argument(&self, function: &AggregateColumn, i: usize) -> TokenStream {
-        self.known(function.args.get(i).and_then(|t| t.as_ref()), "an aggregate's argument")
+        self.known(function.args.get(i).and_then(|t| t.as_ref()), ARGUMENT)
     }
     /// Types of the group and of the accumulators.
     pub fn aggregate_types(&self, rel: RelIx) -> (TokenStream, TokenStream) {
         let spec = self.aggregate(rel);
-        let group = tuple(spec.group.iter().map(|(name, ty)| self.known(ty.as_ref(), name)));
+        let group = tuple(spec.group.iter().map(|(name, ty)| self.known(ty.as_ref(), &format!("`{name}`"))));
         let accumulators = tuple(spec.functions.iter().map(|f| {
             let arg = |i| self.argument(f, i);
             match f.function {

@@ -9,6 +9,9 @@ use quote::{format_ident, quote};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// How messages call what has no name.
+pub const ARGUMENT: &str = "an aggregate's argument";
+
 /// The generator's context for one role.
 pub struct Cx<'a> {
     /// The program.
@@ -61,22 +64,57 @@ impl<'a> Cx<'a> {
     }
     /// A column's type.
     pub fn ty(&self, column: &Column) -> TokenStream {
-        self.known(column.ty.as_ref(), &column.name)
+        self.known(column.ty.as_ref(), &format!("`{}`", column.name))
     }
     /// A type that lowering could tell, or a report that it could not.
     pub fn known(&self, ty: Option<&ir::Tokens>, what: &str) -> TokenStream {
         match ty {
             Some(ty) => ty.0.clone(),
             None => {
-                let span = self.protocol.place.0;
-                let message = format!("the type of `{what}` cannot be told from any column");
-                self.errors.borrow_mut().push(
-                    Diagnostic::error("unknown-type", span, message)
-                        .help("give it a column of its own: declare an event with this column and its type"),
+                let span = self.whose(what);
+                let message = format!("the type of {what} cannot be told from any column");
+                let help = format!(
+                    "give it a column of its own: declare `event e(x: Type, ..);`, derive `e({}, ..) <= ..` here, and go on from `e`",
+                    if what == ARGUMENT { "x" } else { what.trim_matches('`') }
                 );
+                self.errors.borrow_mut().push(Diagnostic::error("unknown-type", span, message).help(help));
                 quote!(())
             }
         }
+    }
+    /// Where a variable without known type is bound, or the aggregate over an expression of unknown type.
+    fn whose(&self, name: &str) -> Span {
+        fn within(body: &[ir::Literal], name: &str) -> Option<Span> {
+            body.iter().find_map(|literal| match literal {
+                ir::Literal::Let(p, _) | ir::Literal::For(p, _) => bound(p, name),
+                ir::Literal::NewJoin(inner, _) => within(inner, name),
+                ir::Literal::Atom(a) => a.args.iter().find_map(|p| bound(p, name)),
+                ir::Literal::If(_) => None,
+            })
+        }
+        fn bound(p: &ir::Pattern, name: &str) -> Option<Span> {
+            match p {
+                ir::Pattern::Var(v) => (v.name == name).then_some(v.place.0),
+                ir::Pattern::Nested(n) => n.vars.iter().find(|v| v.name == name).map(|v| v.place.0),
+                _ => None,
+            }
+        }
+        let typed = crate::resolve::typed::typed(self.protocol);
+        if name == ARGUMENT {
+            let own = self.protocol.rules.iter().filter(|r| r.role == self.plan.role);
+            let args = own.flat_map(|r| crate::resolve::typed::arguments(&r.head));
+            let unknown = args.into_iter().find(|e| e.var.is_none() && !typed.args.contains_key(&e.leaf));
+            return unknown.map_or(self.protocol.place.0, |e| e.place.0);
+        }
+        let name = name.trim_matches('`');
+        let rules = self.protocol.rules.iter().zip(&typed.rules);
+        let of_rule = |(rule, known): (&ir::Rule, &crate::resolve::typed::Vars)| {
+            if rule.role != self.plan.role || known.contains_key(name) {
+                return None;
+            }
+            within(&rule.body, name)
+        };
+        rules.filter_map(of_rule).next().unwrap_or(self.protocol.place.0)
     }
     /// The tuple type of some columns.
     pub fn columns_ty(&self, ix: RelIx, columns: &[usize]) -> TokenStream {

@@ -38,7 +38,7 @@ impl Cx<'_> {
     /// What a look-up gives inside `Some`.
     pub fn value_ty(&self, rel: RelIx) -> TokenStream {
         let relation = self.rel(rel);
-        let key = relation.key.expect("look-ups are keyed");
+        let key = relation.key.or(relation.checked_key).expect("look-ups are keyed");
         let types: Vec<_> = relation.columns[key..].iter().map(|c| self.ty(c)).collect();
         if let [one] = &types[..] { one.clone() } else { quote!((#(#types),*)) }
     }
@@ -126,7 +126,7 @@ impl Cx<'_> {
     /// `r[k]` in event rules.
     fn lookup(&self, vars: &[Variable], rel: RelIx, index: IndexIx, key: &[PExpr]) -> TokenStream {
         let relation = self.rel(rel);
-        let n = relation.key.expect("look-ups are keyed");
+        let n = relation.key.or(relation.checked_key).expect("look-ups are keyed");
         let label = self.label();
         let ty = self.value_ty(rel);
         let mut prelude = quote!();

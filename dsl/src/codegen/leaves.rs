@@ -8,6 +8,7 @@ use crate::ir::{
     AggregateFn as F, Atom, Expr, Head, Hole, Literal, NestedPattern, Pattern, Protocol, RelId, RelationKind,
     RoleId, Routing,
 };
+use crate::plan::lower::translate::owned_text;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use std::collections::{BTreeMap, BTreeSet};
@@ -193,7 +194,9 @@ impl Walk<'_> {
         if !self.done.insert(e.leaf.0) {
             return;
         }
-        let (leaf, tokens) = (e.leaf.0, &e.tokens.0);
+        let wanted = expected.clone().map(crate::ir::Tokens);
+        let owned = wanted.and_then(|ty| owned_text(self.protocol, e, &ty));
+        let (leaf, tokens) = (e.leaf.0, &owned.as_ref().unwrap_or(e).tokens.0);
         let environment = self.environment(tokens);
         let n = e.vars.len();
         let vars = e.vars.iter().enumerate().map(|(i, v)| {

@@ -9,7 +9,7 @@ use crate::syntax::ast::{self, Item};
 use crate::syntax::cursor::Raw;
 use proc_macro2::{Ident, TokenTree};
 use quote::ToTokens;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Resolver {
     /// `use`, `type`, `role` and `param`.
@@ -287,6 +287,12 @@ fn unportable(ty: &syn::Type) -> Option<Ident> {
 }
 
 /// The names that a `use` brings in.
+pub(super) fn imported(tokens: &proc_macro2::TokenStream) -> BTreeSet<String> {
+    let mut names = Names::default();
+    imports(&tokens.clone().into_iter().collect::<Vec<_>>(), &mut names);
+    names.imported
+}
+
 fn imports(tokens: &[TokenTree], names: &mut Names) {
     fn tree(t: &syn::UseTree, names: &mut Names) {
         match t {

@@ -27,8 +27,9 @@ pub struct Inference<'a> {
     pub parsed: &'a [Parsed],
 }
 
-/// Runs until nothing new is learnt; returns the mismatches.
-pub fn infer(work: &mut Inference) -> Vec<Diagnostic> {
+/// Runs until nothing new is learnt; returns the mismatches, and the types of variables by scope: rules, then
+/// relations, then what stands outside of roles.
+pub fn infer(work: &mut Inference) -> (Vec<Diagnostic>, Vec<BTreeMap<String, Ty>>) {
     let keys: Vec<Option<usize>> = work.protocol.relations.iter().map(|r| r.key).collect();
     let p = work.protocol;
     let scopes = p.rules.len() + p.relations.len() + p.invariants.len() + 1;
@@ -47,7 +48,7 @@ pub fn infer(work: &mut Inference) -> Vec<Diagnostic> {
     work.types.default_integers();
     let mut errors = Some(Vec::new());
     pass(work, &keys, &mut vars, &mut errors);
-    errors.unwrap_or_default()
+    (errors.unwrap_or_default(), vars)
 }
 
 fn pass(

@@ -26,6 +26,7 @@ mod operators;
 mod pattern;
 mod rules;
 mod settle;
+pub mod typed;
 pub mod types;
 pub mod vars;
 

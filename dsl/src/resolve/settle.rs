@@ -34,7 +34,7 @@ impl Resolver {
         let before = errors.len();
         let mut work =
             Inference { protocol: &self.protocol, types, columns, answers, params, parsed: &self.parsed };
-        errors.extend(infer::infer(&mut work));
+        errors.extend(infer::infer(&mut work).0);
         let Inference { mut types, columns, .. } = work;
         // An image that nobody asks for has no tag whose type matters.
         for machine in &self.protocol.machines {

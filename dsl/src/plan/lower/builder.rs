@@ -4,6 +4,7 @@ use super::super::pipeline::PExpr;
 use super::super::types::*;
 use super::logical::Rule;
 use crate::ir;
+use crate::resolve::typed::{Typed, typed};
 use std::collections::BTreeMap;
 
 /// The state of lowering one role.
@@ -24,6 +25,8 @@ pub struct Builder<'a> {
     pub projections: BTreeMap<(RelIx, Vec<usize>), RelIx>,
     /// Hidden events for prefixes of `on` blocks.
     pub prefixes: BTreeMap<ir::GroupId, super::hidden::Prefix>,
+    /// Types of variables.
+    pub typed: Typed,
 }
 
 impl<'a> Builder<'a> {
@@ -38,6 +41,7 @@ impl<'a> Builder<'a> {
             standing: vec![],
             projections: BTreeMap::new(),
             prefixes: BTreeMap::new(),
+            typed: typed(protocol),
         };
         for (i, relation) in protocol.relations.iter().enumerate() {
             if relation.role == Some(role) || matches!(relation.kind, ir::RelationKind::Instances(_)) {

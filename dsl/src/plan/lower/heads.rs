@@ -9,7 +9,7 @@ use super::super::types::*;
 use super::builder::Builder;
 use super::hidden::{draws, expr_draws};
 use super::logical::{Atom, Lit, Pat};
-use super::translate::{Scope, has_event};
+use super::translate::{Scope, has_event, owned_text};
 use crate::ir;
 use quote::quote;
 use std::collections::BTreeMap;
@@ -19,10 +19,11 @@ impl Builder<'_> {
     pub fn rule(&mut self, id: ir::RuleId, rule: &ir::Rule) {
         let Some(exprs) = head_exprs(&rule.head) else { return };
         let event = has_event(self, &rule.body);
+        let types = self.typed.rules[id.index()].clone();
         let prefix = rule.on.filter(|(_, n)| event && draws(&rule.body[..*n]));
         let (mut scope, rest) = match prefix {
-            Some((group, n)) => (self.prefix(group, &rule.body[..n]), n),
-            None => (Scope::new(!event), 0),
+            Some((group, n)) => (self.prefix(group, &rule.body[..n], &types), n),
+            None => (Scope::typed(!event, &types), 0),
         };
         scope.unique |= draws(&rule.body) || exprs.iter().any(|e| expr_draws(e));
         let shared = match (prefix, rule.on) {
@@ -79,7 +80,9 @@ impl Builder<'_> {
                         PExpr::Var(slot) => scope.vars[slot.index()].ty.clone(),
                         _ => None,
                     };
-                    let mut types: Vec<_> = own.iter().map(type_of).collect();
+                    let told = |e: &ir::Expr| self.typed.args.get(&e.leaf).cloned();
+                    let mut types: Vec<_> =
+                        own.iter().zip(&a.args).map(|(own, e)| type_of(own).or_else(|| told(e))).collect();
                     use ir::AggregateFn as F;
                     let whole = e.tokens.0.to_string() == "__hole0";
                     if whole
@@ -301,10 +304,12 @@ impl Builder<'_> {
                 let rel = self.rel(*rel);
                 let given = (0..args.len()).filter(|c| args[*c].is_some()).collect();
                 let index = self.index(rel, given);
-                let args = args
-                    .iter()
-                    .map(|e| e.as_ref().map(|e| one(all(self, std::slice::from_ref(e)))))
-                    .collect();
+                let types: Vec<_> = self.at(rel).columns.iter().map(|c| c.ty.clone()).collect();
+                let mut arg = |e: &ir::Expr, ty: Option<ir::Tokens>| {
+                    let owned = ty.and_then(|ty| owned_text(self.protocol, e, &ty));
+                    one(all(self, std::slice::from_ref(owned.as_ref().unwrap_or(e))))
+                };
+                let args = args.iter().zip(types).map(|(e, ty)| e.as_ref().map(|e| arg(e, ty))).collect();
                 Emit::Delete { rel, index, args, forget: *forget }
             }
             ir::Head::Send { rel, args, to } => {

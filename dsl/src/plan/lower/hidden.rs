@@ -14,6 +14,7 @@ use super::builder::Builder;
 use super::logical::{Atom, Lit, Pat, Rule};
 use super::translate::Scope;
 use crate::ir;
+use crate::resolve::typed::Vars;
 
 /// The hidden event of an `on` block's prefix.
 #[derive(Clone)]
@@ -57,7 +58,7 @@ impl Builder<'_> {
 
     /// `new (body)` at the end of a scope.
     pub fn new_join(&mut self, scope: &mut Scope, body: &[ir::Literal]) {
-        let mut inner = Scope::new(true);
+        let mut inner = Scope::typed(true, &scope.types);
         let mut again = vec![];
         for literal in body {
             let known = inner.named.len();
@@ -117,7 +118,8 @@ impl Builder<'_> {
             self.relations[rows.index()].track.timer = true;
             self.relations[rows.index()].probed = true;
             self.index(rows, (0..columns.len()).collect());
-            let mut scope = Scope::new(true);
+            let source = self.at(timer).source.expect("timers are declared");
+            let mut scope = Scope::typed(true, &self.typed.relations[source.index()]);
             self.literals(&mut scope, &declaration.rows);
             let args = columns.iter().map(|c| PExpr::Var(scope.bound(&c.name))).collect();
             self.rules.push(scope.rule(None, Emit::Row { rel: rows, args }));
@@ -126,12 +128,12 @@ impl Builder<'_> {
 
     /// The scope that a rule of an `on` block with drawing prefix starts from: one atom over the prefix's event,
     /// which is made for the first such rule.
-    pub fn prefix(&mut self, group: ir::GroupId, literals: &[ir::Literal]) -> Scope {
+    pub fn prefix(&mut self, group: ir::GroupId, literals: &[ir::Literal], types: &Vars) -> Scope {
         let prefix = match self.prefixes.get(&group) {
             Some(known) => known.clone(),
-            None => self.make_prefix(group, literals),
+            None => self.make_prefix(group, literals, types),
         };
-        let mut scope = Scope::new(false);
+        let mut scope = Scope::typed(false, types);
         let mut cols: Vec<Pat> =
             prefix.vars.iter().map(|v| Pat::Var(scope.name(&v.name, v.place, v.ty.clone()))).collect();
         scope.driven = true;
@@ -145,8 +147,8 @@ impl Builder<'_> {
         scope
     }
 
-    fn make_prefix(&mut self, group: ir::GroupId, literals: &[ir::Literal]) -> Prefix {
-        let mut scope = Scope::new(false);
+    fn make_prefix(&mut self, group: ir::GroupId, literals: &[ir::Literal], types: &Vars) -> Prefix {
+        let mut scope = Scope::typed(false, types);
         scope.unique = true;
         self.literals(&mut scope, literals);
         let vars: Vec<Variable> = scope.named.iter().map(|s| scope.vars[s.index()].clone()).collect();

@@ -17,7 +17,7 @@ pub(crate) mod logical;
 mod order;
 mod slots;
 mod steps;
-mod translate;
+pub(crate) mod translate;
 mod views;
 
 pub(crate) use builder::{index_of, is_event};

@@ -6,6 +6,7 @@ use super::super::types::*;
 use super::builder::{Builder, is_event};
 use super::logical::{Atom, Lit, Pat, Rule};
 use crate::ir;
+use crate::resolve::typed::Vars;
 use quote::quote;
 use std::collections::BTreeMap;
 
@@ -27,6 +28,8 @@ pub struct Scope {
     pub driven: bool,
     /// `unique()` occurs, so the first column of that event must be known.
     pub unique: bool,
+    /// Types of named variables that no column tells.
+    pub types: Vars,
     /// Negated atoms with variables that are bound further to the right.
     late: Vec<ir::Atom>,
 }
@@ -43,8 +46,14 @@ impl Scope {
             route: None,
             driven: false,
             unique: false,
+            types: Vars::new(),
             late: vec![],
         }
+    }
+
+    /// An empty one, for variables of known types.
+    pub fn typed(state: bool, types: &Vars) -> Scope {
+        Scope { types: types.clone(), ..Scope::new(state) }
     }
 
     /// A new hidden variable.
@@ -56,6 +65,7 @@ impl Scope {
 
     /// The slot of a named variable, made if need be.
     pub fn name(&mut self, name: &str, place: ir::Place, ty: Option<ir::Tokens>) -> Slot {
+        let ty = ty.or_else(|| self.types.get(name).cloned());
         if let Some(slot) = self.names.get(name) {
             let known = &mut self.vars[slot.index()].ty;
             if known.is_none() {
@@ -188,11 +198,19 @@ impl Builder<'_> {
         match p {
             ir::Pattern::Wild(_) => Pat::Wild,
             ir::Pattern::Var(v) => Pat::Var(scope.name(&v.name, v.place, ty)),
-            ir::Pattern::Value(e) => Pat::Const(self.expr(scope, e)),
+            ir::Pattern::Value(e) => Pat::Const(self.expr_for(scope, e, ty)),
             ir::Pattern::Nested(n) => {
                 let vars = n.vars.iter().map(|v| scope.name(&v.name, v.place, None)).collect();
                 Pat::Nested(n.clone(), vars)
             }
+        }
+    }
+
+    /// Translates an expression for a place of some type: see [`owned_text`].
+    pub fn expr_for(&mut self, scope: &mut Scope, e: &ir::Expr, ty: Option<ir::Tokens>) -> PExpr {
+        match ty.and_then(|ty| owned_text(self.protocol, e, &ty)) {
+            Some(owned) => self.expr(scope, &owned),
+            None => self.expr(scope, e),
         }
     }
 
@@ -213,7 +231,9 @@ impl Builder<'_> {
         match hole {
             ir::Hole::Lookup { rel, args, .. } => {
                 let rel = self.rel(*rel);
-                let key: Vec<PExpr> = args.iter().map(|e| self.expr(scope, e)).collect();
+                let types: Vec<_> = self.at(rel).columns.iter().map(|c| c.ty.clone()).collect();
+                let key: Vec<PExpr> =
+                    args.iter().zip(types).map(|(e, ty)| self.expr_for(scope, e, ty)).collect();
                 if scope.state {
                     return Hole::Slot(self.lookup(scope, rel, key));
                 }
@@ -263,6 +283,19 @@ impl Builder<'_> {
 fn option(ty: &ir::Tokens) -> proc_macro2::TokenStream {
     let ty = &ty.0;
     quote!(Option<#ty>)
+}
+
+/// `"text"` in the place of a `String`: a constant of that type, as whoever writes the pattern means it.
+pub fn owned_text(protocol: &ir::Protocol, e: &ir::Expr, ty: &ir::Tokens) -> Option<ir::Expr> {
+    let text = syn::parse2::<syn::LitStr>(e.tokens.0.clone()).ok()?;
+    let mut ty = ty.0.to_string();
+    for _ in 0..8 {
+        if let Some(alias) = protocol.aliases.iter().find(|a| a.name == ty) {
+            ty = alias.ty.0.to_string();
+        }
+    }
+    let tokens = ir::Tokens(quote!(::std::string::String::from(#text)));
+    (ty == "String").then(|| ir::Expr { tokens, ..e.clone() })
 }
 
 /// The type of an expression that is nothing but a draw.
