@@ -121,6 +121,31 @@ pub trait Engine {
     /// Crashes and restarts: what is left are the durable tables, variables and machines as after the last
     /// tick that did not break, all of it carried over. The incarnation grows by one, timers start anew.
     fn crash(&mut self);
+
+    /// Breaks off a tick in which a relation has more than so many rows ([`endless`]). False if it cannot: then it
+    /// must not be given what the reference did not finish.
+    fn bound(&mut self, rows: usize) -> bool {
+        let _ = rows;
+        false
+    }
+}
+
+/// A tick in which a declared relation has more rows than this is taken for one that never ends, in campaigns.
+/// Random programs come nowhere near it unless they draw ids in a circle, and whoever evaluates naively pays for
+/// every row. Outside of campaigns nothing is bounded.
+pub const ROWS: usize = 300;
+
+const ENDLESS: &str = "this tick does not end: ";
+
+/// The fault of a tick whose fixpoint has no end, as far as its rows tell. A bound on rows, not on work or time:
+/// rows do not depend on who evaluates.
+pub fn endless(relation: &str, rows: usize) -> Broken {
+    Broken { message: format!("{ENDLESS}`{relation}` has more than {rows} rows") }
+}
+
+/// Whether a tick broke because it does not end.
+pub fn is_endless(broken: &Broken) -> bool {
+    broken.message.starts_with(ENDLESS)
 }
 
 /// Removes empty sets, so that facts can be compared.

@@ -7,53 +7,74 @@ use anabranch_verifier::campaign::faults::Fault;
 use anabranch_verifier::campaign::run::{Inputs, Program, run};
 use anabranch_verifier::campaign::script::{Script, Step};
 use anabranch_verifier::campaign::{Options, campaign, executor, plant};
+use anabranch_verifier::engine::{ROWS, is_endless};
 
 /// Constructs that must have derived something in a campaign of this size; one that did not is not a pass.
 const MUST_DERIVE: &[&str] = &[
     "!new",
     "!old",
-    "!r",
     "!r with _",
+    "!r",
     "<+ event",
     "<+ keyed table",
     "<+ lattice",
     "<+ table",
     "<+ var",
-    "<-",
     "<- with _",
+    "<-",
+    "String",
+    "aggregate in <+",
+    "aggregate in <~",
+    "alias",
     "choose (event)",
+    "collect (event)",
     "collect (view)",
+    "count (event)",
     "count (view)",
+    "countdistinct (event)",
     "countdistinct (view)",
+    "durable event",
     "event rule",
+    "firstgap (event)",
     "firstgap (view)",
+    "for over a list",
     "for",
     "forget",
+    "ghost",
+    "i64",
     "if",
     "index (event)",
     "indexby (event)",
     "instances",
     "join",
+    "keyed event",
+    "keyed view",
     "lattice <=",
+    "lattice of pairs",
     "lattice read",
     "let",
     "look-up",
+    "look-up, several columns",
     "machine done",
     "machine feed",
     "machine load",
     "machine next",
     "machine saved",
+    "max (event)",
     "max (view)",
+    "maxby (event)",
     "maxby (view)",
+    "min (event)",
     "min (view)",
+    "minby (event)",
     "minby (view)",
     "nested pattern",
-    "new",
     "new (a, b)",
     "new with _",
+    "new",
     "now_ms()",
-    "old",
     "old machine next",
+    "old",
     "on block",
     "random()",
     "recursion (event, table)",
@@ -66,36 +87,50 @@ const MUST_DERIVE: &[&str] = &[
     "send",
     "standing rule",
     "start",
+    "sum (event)",
     "sum (view)",
     "table rule",
     "timer fired",
     "unique()",
-    "view",
     "view over view",
+    "view",
     "view, several rules",
 ];
 
 /// Constructs whose rows must also have gone: deleted, replaced or retracted.
 const MUST_TAKE: &[&str] = &[
-    "!r",
+    "!old",
     "!r with _",
+    "!r",
     "<+ keyed table",
     "<+ var",
-    "<-",
     "<- with _",
+    "<-",
+    "String",
+    "alias",
     "collect (view)",
     "count (view)",
     "countdistinct (view)",
+    "firstgap (view)",
     "forget",
+    "ghost",
+    "i64",
     "join",
+    "keyed view",
     "look-up",
+    "look-up, several columns",
     "max (view)",
+    "maxby (view)",
     "min (view)",
+    "minby (view)",
+    "new (a, b)",
+    "new",
     "recursion (view)",
     "self-join",
     "sum (view)",
-    "view",
     "view over view",
+    "view",
+    "view, several rules",
 ];
 
 #[test]
@@ -140,17 +175,27 @@ fn what_lower_strata_took_away_is_gone_in_a_recursive_stratum() {
             v(x, 7) <= kv.next(x);
             v(x, 8) <= t(x, 7);
         }";
-    let step = Step {
-        arrived: vec![("m".into(), vec![Value::Int(5)])],
-        fired: vec![],
-        now_ms: 0,
-        seed: 0,
-        crash: None,
-    };
+    let step = Step { arrived: vec![("m".into(), vec![Value::Int(5)])], ..Step::idle() };
     let script = Script(vec![step]);
     let program = Program::new(text).expect("a program");
     let ran = run(&program, Inputs::Script(&script), Some(&executor), &mut |_, outcome, _| {
         assert!(outcome.facts.values().flatten().all(|row| *row != [Value::Int(0), Value::Int(7)]));
     });
     assert_eq!(ran.difference, None);
+}
+
+/// Every new id makes another one within the tick. Both evaluators must give up, and say why.
+#[test]
+fn a_tick_without_end_is_broken_off_by_both() {
+    let text = "protocol p; role node; role peer; message m(x: u64) to node;
+        at node { table t(id: Id); t(unique()) <= m(_); t(unique()) <= m(_), t(id); }";
+    let step = Step { arrived: vec![("m".into(), vec![Value::Int(5)])], ..Step::idle() };
+    let program = Program::new(text).expect("a program");
+    let script = Script(vec![step]);
+    let ran = run(&program, Inputs::Script(&script), Some(&executor), &mut |_, _, _| {});
+    assert_eq!((ran.difference, ran.endless), (None, true));
+    let mut alone = executor(&program);
+    assert!(alone.bound(ROWS));
+    let broken = alone.tick(&script.0[0].input(&program.protocol, 0)).expect_err("it does not end");
+    assert!(is_endless(&broken), "{broken}");
 }

@@ -2,12 +2,14 @@
 //!
 //! `cargo run --release -p anabranch-verifier --bin campaign -- --programs 10000 --seed 1`
 
+use anabranch_dsl::codegen::generate;
 use anabranch_verifier::campaign::faults::Fault;
 use anabranch_verifier::campaign::{Options, campaign, executor, plant};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
 
-const USAGE: &str = "campaign [--programs N] [--seed S] [--steps N] [--threads N] [--failures N] [--shrink N] [--alone] [--faults] [--print]";
+const USAGE: &str = "campaign [--programs N] [--seed S] [--steps N] [--threads N] [--failures N] [--shrink N] [--alone] [--faults] [--codegen] [--print]";
 
 fn main() -> ExitCode {
     let mut options = Options { threads: 2, ..Options::default() };
@@ -20,6 +22,9 @@ fn main() -> ExitCode {
         }
         if name == "--faults" {
             return faults(&options);
+        }
+        if name == "--codegen" {
+            return codegen(&options);
         }
         if name == "--alone" {
             alone = true;
@@ -57,6 +62,29 @@ fn main() -> ExitCode {
     println!("{seconds:.1} s, {:.0} programs a second", report.programs as f64 / seconds);
     // Refusals are the generator's affair: a check may see through a random program.
     if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// How many programs the code generator refuses, and why.
+fn codegen(options: &Options) -> ExitCode {
+    let mut refused: BTreeMap<String, (usize, u64, String)> = BTreeMap::new();
+    let (mut all, mut not) = (0, 0);
+    for seed in options.seed..options.seed + options.programs as u64 {
+        let text = anabranch_verifier::random::program(seed).to_string();
+        let Some(protocol) = anabranch_dsl::parse_str(&text).protocol else { continue };
+        all += 1;
+        if let Err(errors) = generate(&protocol, &anabranch_dsl::codegen::Options::default()) {
+            not += 1;
+            let (at, message) = (errors[0].primary.0.start(), errors[0].message.clone());
+            let line = text.lines().nth(at.line.saturating_sub(1)).unwrap_or_default().trim().to_string();
+            refused.entry(errors[0].code.to_string()).or_insert((0, seed, format!("{message}: {line}"))).0 +=
+                1;
+        }
+    }
+    for (code, (n, seed, first)) in &refused {
+        println!("{code}: {n}, first in {seed}: {first}");
+    }
+    println!("{not} of {all} programs are refused by the code generator");
+    ExitCode::SUCCESS
 }
 
 /// Plants each fault and says how it was noticed.

@@ -102,10 +102,45 @@ pub fn of_rule(protocol: &Protocol, rule: &Rule) -> BTreeSet<String> {
         Head::Nothing => {}
     }
     let event = if state { "view" } else { "event" };
+    let folds = |e: &&Expr| e.holes.iter().any(|h| matches!(h, Hole::Aggregate(_)));
+    match &rule.head {
+        Head::Send { .. } | Head::Reply { .. } if exprs.iter().any(folds) => add("aggregate in <~"),
+        Head::Next { .. } if exprs.iter().any(folds) => add("aggregate in <+"),
+        _ => {}
+    }
     for e in exprs {
-        holes(e, event, &mut add);
+        holes(protocol, e, event, &mut add);
+    }
+    if let Some(head) = rule.head.relation() {
+        declared(protocol.relation(head), &mut add);
     }
     out
+}
+
+/// What is particular to the declaration of a head.
+fn declared(head: &Relation, add: &mut dyn FnMut(&str)) {
+    if head.ghost {
+        add("ghost");
+    }
+    if head.kind == RelationKind::Event && head.durable {
+        add("durable event");
+    }
+    if head.key.is_some() {
+        match head.kind {
+            RelationKind::Event => add("keyed event"),
+            RelationKind::View => add("keyed view"),
+            _ => {}
+        }
+    }
+    for column in &head.columns {
+        match column.ty.0.to_string().replace(' ', "").as_str() {
+            "String" => add("String"),
+            "i64" => add("i64"),
+            "Spot" => add("alias"),
+            "(u64,u64)" if column.lattice.is_some() => add("lattice of pairs"),
+            _ => {}
+        }
+    }
 }
 
 fn body(protocol: &Protocol, literals: &[Literal], add: &mut dyn FnMut(&str), positive: &mut Vec<RelId>) {
@@ -148,26 +183,32 @@ fn body(protocol: &Protocol, literals: &[Literal], add: &mut dyn FnMut(&str), po
             }
             Literal::If(e) => {
                 add("if");
-                holes(e, "", add);
+                holes(protocol, e, "", add);
             }
             Literal::Let(_, e) => {
                 add("let");
-                holes(e, "", add);
+                holes(protocol, e, "", add);
             }
             Literal::For(_, e) => {
                 add("for");
-                holes(e, "", add);
+                if e.var.is_some() {
+                    add("for over a list");
+                }
+                holes(protocol, e, "", add);
             }
         }
     }
 }
 
-fn holes(e: &Expr, place: &str, add: &mut dyn FnMut(&str)) {
+fn holes(protocol: &Protocol, e: &Expr, place: &str, add: &mut dyn FnMut(&str)) {
     for hole in &e.holes {
         match hole {
-            Hole::Lookup { args, .. } => {
+            Hole::Lookup { rel, args, .. } => {
                 add("look-up");
-                args.iter().for_each(|e| holes(e, place, add));
+                if protocol.relation(*rel).columns.len() > args.len() + 1 {
+                    add("look-up, several columns");
+                }
+                args.iter().for_each(|e| holes(protocol, e, place, add));
             }
             Hole::Aggregate(a) => add(&format!("{:?} ({place})", a.function).to_lowercase()),
             Hole::Unique => add("unique()"),

@@ -1,7 +1,8 @@
 //! Runs one program on two engines side by side.
 
+use super::echo::Echo;
 use super::script::{Script, Step, draw};
-use crate::engine::{Engine, Facts, Input, Outcome};
+use crate::engine::{Engine, Facts, Input, Outcome, ROWS, is_endless};
 use crate::eval::Closed;
 use crate::interp::Interp;
 use crate::random::Dice;
@@ -23,6 +24,37 @@ pub struct Program {
     pub defaults: BTreeMap<String, Value>,
     /// A node of instance 0 of the first role.
     pub setup: Setup,
+    /// Ticks with more rows than this in a relation are taken for endless.
+    pub bound: Option<usize>,
+}
+
+/// Why a program does not run.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// The diagnostic's code; empty if an expression lies outside the closed subset.
+    pub code: String,
+    /// Line and message.
+    pub text: String,
+}
+
+impl Refused {
+    /// What the generator does not look for, and the checks see through: a reason to leave a program out, no
+    /// mistake of either. The diagnostic's code.
+    pub fn foreseen(&self) -> Option<&'static str> {
+        match self.code.as_str() {
+            // Two random rules with one body, one key and different constants.
+            "contradicting-keys" => Some("contradicting-keys"),
+            // Draws make reads of lattice columns exact, which may close a cycle.
+            "unstratified" if self.text.contains("reads the exact value of") => Some("unstratified"),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 /// Makes the engine that is compared with the interpreter.
@@ -33,13 +65,15 @@ const ENDLESS: usize = 10;
 
 impl Program {
     /// Takes in a program's text; what is wrong with it as one text.
-    pub fn new(text: &str) -> Result<Program, String> {
+    pub fn new(text: &str) -> Result<Program, Refused> {
         let parsed = anabranch_dsl::parse_str(text);
         if let Some(error) = parsed.diagnostics.iter().find(|d| d.severity == Severity::Error) {
-            return Err(format!("{}: {}", error.primary.0.start().line, error.message));
+            let text = format!("{}: {}", error.primary.0.start().line, error.message);
+            return Err(Refused { code: error.code.to_string(), text });
         }
-        let protocol = Arc::new(parsed.protocol.ok_or("no protocol")?);
-        let closed = Closed::new(&protocol).map_err(|e| e[0].to_string())?;
+        let own = |text: &str| Refused { code: String::new(), text: text.into() };
+        let protocol = Arc::new(parsed.protocol.ok_or_else(|| own("no protocol"))?);
+        let closed = Closed::new(&protocol).map_err(|e| own(&e[0].to_string()))?;
         let mut layout = Layout::of(&[2, 3]);
         for (i, role) in protocol.roles.iter().enumerate() {
             layout.roles[i].instances = layout.roles[role.part_of.map_or(i, |whole| whole.index())].instances;
@@ -54,7 +88,7 @@ impl Program {
             ids: Ids::Hashed,
         };
         let defaults = closed.defaults();
-        Ok(Program { protocol, leaves: Arc::new(closed), defaults, setup })
+        Ok(Program { protocol, leaves: Arc::new(closed), defaults, setup, bound: Some(ROWS) })
     }
 
     /// The reference interpreter.
@@ -87,6 +121,8 @@ pub type Watch<'a> = dyn FnMut(&Interp, &Outcome, &Facts) + 'a;
 pub enum Inputs<'a> {
     /// Drawn, so many macro-steps.
     Drawn(Dice, usize),
+    /// Drawn by shapes: for compiled protocols.
+    Echo(&'a mut Echo),
     /// Repeated.
     Script(&'a Script),
 }
@@ -101,6 +137,9 @@ pub fn run(
     let mut ran = Ran::default();
     let mut reference = program.interp();
     reference.count(true);
+    if let Some(rows) = program.bound {
+        reference.bound(rows);
+    }
     let mut other = match maker.map(|m| caught(|| m(program))).transpose() {
         Ok(other) => other,
         Err(panic) => {
@@ -108,6 +147,7 @@ pub fn run(
             return ran;
         }
     };
+    let breaks_off = program.bound.is_some_and(|rows| other.as_mut().is_some_and(|o| o.bound(rows)));
     let mut last: Option<Outcome> = None;
     let mut now_ms = 1000;
     for number in 0.. {
@@ -117,23 +157,36 @@ pub fn run(
                 now_ms += dice.below(30) as u64;
                 draw(dice, &program.protocol, last.as_ref(), number, now_ms)
             }
+            Inputs::Echo(echo) => match echo.step(&program.protocol, last.as_ref()) {
+                Some(step) => step,
+                None => break,
+            },
             Inputs::Script(script) => match script.0.get(number) {
                 Some(step) => step.clone(),
                 None => break,
             },
         };
         ran.script.0.push(step.clone());
-        let mut input = step.input(&program.protocol);
+        let mut input = step.input(&program.protocol, program.setup.seat.role);
         for tick in 1.. {
             ran.ticks += 1;
             let expected = reference.tick(&input);
             let resting = reference.resting();
+            let endless = matches!(&expected, Err(broken) if is_endless(broken));
+            if endless && !breaks_off {
+                ran.endless = true;
+                return ran;
+            }
             if let Some(other) = &mut other {
                 ran.difference = differ(program, &expected, &resting, other.as_mut(), &input);
                 if let Some(difference) = &mut ran.difference {
                     *difference = format!("step {number}, tick {tick}: {difference}");
                     return ran;
                 }
+            }
+            if endless {
+                ran.endless = true;
+                return ran;
             }
             let outcome = match expected {
                 Ok(outcome) => outcome,
@@ -188,6 +241,7 @@ fn differ(
         Err(panic) => return Some(format!("the engine panicked: {panic}")),
     };
     match (expected, &found) {
+        // Where a tick has no end and keys clash, it is chance which of both shows first.
         (Err(_), Err(_)) => None,
         (Ok(_), Err(broken)) => Some(format!("the engine broke, the interpreter did not: {broken}")),
         (Err(broken), Ok(_)) => Some(format!("the interpreter broke, the engine did not: {broken}")),

@@ -72,13 +72,20 @@ impl Script {
 }
 
 impl Step {
+    /// Nothing happens.
+    pub fn idle() -> Step {
+        Step { arrived: vec![], fired: vec![], now_ms: 0, seed: 0, crash: None }
+    }
+
     /// The input of the first tick. Facts of relations that the program does not have are left out.
-    pub fn input(&self, protocol: &Protocol) -> Input {
+    pub fn input(&self, protocol: &Protocol, role: u16) -> Input {
         let mut input = Input::empty(TickArgs { now_ms: self.now_ms, seed: self.seed });
         let add = |into: &mut Facts, facts: &[(String, Row)]| {
             for (name, row) in facts {
                 let own = |r: &anabranch_dsl::ir::Relation| {
-                    r.name == *name && r.role.is_some_and(|r| r.0 == 0) && r.columns.len() == row.len()
+                    r.name == *name
+                        && r.role.is_some_and(|r| r.0 == u32::from(role))
+                        && r.columns.len() == row.len()
                 };
                 if let Some(rel) = protocol.relations.iter().position(own) {
                     into.entry(RelId(rel as u32)).or_default().insert(row.clone());
@@ -131,6 +138,9 @@ fn value(dice: &mut Dice, ty: &str, req: usize) -> Value {
         "bool" => Value::Bool(dice.percent(50)),
         "Option<u64>" => Value::Option(dice.percent(65).then(|| Box::new(small(dice)))),
         "(u64,u64)" => Value::tuple([small(dice), small(dice)]),
+        "String" => Value::str(["a", "bc", ""][dice.below(3)]),
+        "i64" => Value::Int(dice.below(3) as i128 - 1),
+        "Spot" => Value::tuple([small(dice), Value::Addr(0, dice.below(2) as u32)]),
         "node" => Value::Addr(0, dice.below(2) as u32),
         "peer" => Value::Addr(1, dice.below(3) as u32),
         "Id" => Value::Id(Id { route: 0, node: 9, serial: dice.below(2) as u64 }),

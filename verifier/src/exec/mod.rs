@@ -59,6 +59,8 @@ pub struct Exec {
     contributed: BTreeMap<RelIx, Vec<pipe::Contribution>>,
     machines: BTreeMap<MachineId, MachineState>,
     waits: Waits,
+    /// More rows than this in a relation break a tick off.
+    bound: usize,
     /// Rows of events that the last tick scheduled.
     scheduled: BTreeMap<RelIx, BTreeSet<Row>>,
     /// Durable tables and machines after the last tick that did not break.
@@ -109,6 +111,7 @@ impl Exec {
             contributed: BTreeMap::new(),
             machines: BTreeMap::new(),
             waits: Waits::default(),
+            bound: usize::MAX,
             scheduled: BTreeMap::new(),
             durable: (BTreeMap::new(), BTreeMap::new()),
         };
@@ -247,6 +250,11 @@ impl Engine for Exec {
 
     fn hidden(&self) -> Option<Vec<Value>> {
         Some(self.machines.values().flat_map(MachineState::image).collect())
+    }
+
+    fn bound(&mut self, rows: usize) -> bool {
+        self.bound = rows;
+        true
     }
 
     fn crash(&mut self) {

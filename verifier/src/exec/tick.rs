@@ -5,7 +5,7 @@ use super::aggregate::{Group, number, rows};
 use super::apply::merge;
 use super::pipe::{Emitted, delete_key};
 use super::store::project;
-use crate::engine::{Answer, Answered, Input, Outcome, Row, Sent};
+use crate::engine::{Answer, Answered, Input, Outcome, Row, Sent, endless};
 use anabranch_core::id::Req;
 use anabranch_core::node::Broken;
 use anabranch_core::value::Value;
@@ -62,6 +62,7 @@ impl Exec {
             self.step(step, &mut wishes)?;
         }
         self.check_keys()?;
+        self.check_size(self.plan.of.values())?;
         let facts = self.rows_of(|_| true);
 
         // Phase A.
@@ -289,6 +290,7 @@ impl Exec {
         }
         loop {
             while let Some((rel, row)) = self.queue.as_mut().expect("in a fixpoint").pop_front() {
+                self.check_size([rel].iter())?;
                 for delta in fix.deltas.iter().filter(|d| d.rel == rel) {
                     if delta.new && !self.stores[rel.index()].news.contains(&row) {
                         continue;
@@ -320,6 +322,18 @@ impl Exec {
                 return Ok(());
             }
         }
+    }
+
+    /// Gives up on a fixpoint that seems to have no end.
+    fn check_size<'a>(&self, rels: impl Iterator<Item = &'a RelIx>) -> Result<(), Broken> {
+        for rel in rels {
+            let relation = self.plan.relation(*rel);
+            let static_ = matches!(relation.class, Class::Instances(_));
+            if relation.source.is_some() && !static_ && self.stores[rel.index()].rows.len() > self.bound {
+                return Err(endless(&relation.name, self.bound));
+            }
+        }
+        Ok(())
     }
 
     /// Keys of views that only the fixpoint must respect.

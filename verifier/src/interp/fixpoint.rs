@@ -4,7 +4,7 @@ use super::Program;
 use super::body::{Moment, Versions, World};
 use super::machines::MachineState;
 use super::table::{Conflict, key_of};
-use crate::engine::{Facts, Row};
+use crate::engine::{Facts, Row, endless};
 use anabranch_core::node::{Broken, TickArgs};
 use anabranch_core::value::Value;
 use anabranch_dsl::ir::*;
@@ -72,6 +72,9 @@ impl Program {
         let key = key_of(relation, &row);
         match self.insert(now, rel, row.clone()) {
             Ok(changed) => {
+                if now[&rel].len() > self.bound {
+                    return Err(endless(&relation.name, self.bound));
+                }
                 if changed {
                     origins.entry((rel, key)).or_insert_with(|| origin.to_string());
                 }

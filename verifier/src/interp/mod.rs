@@ -78,6 +78,8 @@ pub(crate) struct Program {
     pub strata: Vec<strata::Stratum>,
     /// See [`body::same_draws`].
     pub same_draw: BTreeMap<LeafId, LeafId>,
+    /// More rows than this in a relation break a tick off.
+    pub bound: usize,
 }
 
 impl Interp {
@@ -98,8 +100,17 @@ impl Interp {
         let strata = strata::strata(&protocol, role).unwrap_or_else(|e| panic!("{e}"));
         let node = setup.layout.index(setup.seat).0;
         let same_draw = body::same_draws(&protocol);
-        let program =
-            Arc::new(Program { protocol, role, leaves, env, node, ids: setup.ids, strata, same_draw });
+        let program = Arc::new(Program {
+            protocol,
+            role,
+            leaves,
+            env,
+            node,
+            ids: setup.ids,
+            strata,
+            same_draw,
+            bound: usize::MAX,
+        });
         let machines = program.fresh_machines();
         let mut interp = Interp {
             program,
@@ -219,6 +230,11 @@ impl Engine for Interp {
 
     fn hidden(&self) -> Option<Vec<Value>> {
         Some(self.machines.values().flat_map(MachineState::image).collect())
+    }
+
+    fn bound(&mut self, rows: usize) -> bool {
+        // Copies share the program; they are made later.
+        Arc::get_mut(&mut self.program).map(|program| program.bound = rows).is_some()
     }
 
     fn crash(&mut self) {

@@ -15,8 +15,13 @@ use std::collections::BTreeMap;
 
 /// A random program.
 pub fn program(seed: u64) -> Source {
-    let mut gen_ =
-        Gen { dice: Dice::part(seed, 1), rels: Vec::new(), edges: Vec::new(), source: Source::default() };
+    let mut gen_ = Gen {
+        dice: Dice::part(seed, 1),
+        rels: Vec::new(),
+        edges: Vec::new(),
+        source: Source::default(),
+        sees_ghosts: false,
+    };
     gen_.declare();
     gen_.rules();
     scale(&mut gen_.source, &mut Dice::part(seed, 9));
@@ -62,6 +67,8 @@ pub(super) struct Gen {
     /// Who reads whom: (read, head, strictly).
     pub edges: Vec<(usize, usize, bool)>,
     pub source: Source,
+    /// The rule under construction may read ghost state.
+    pub sees_ghosts: bool,
 }
 
 impl Gen {
@@ -77,11 +84,14 @@ impl Gen {
 
     fn column(&mut self) -> T {
         match self.dice.below(100) {
-            0..74 => T::Num,
-            74..81 => T::Opt,
-            81..87 => T::Pair,
-            87..93 => T::Bool,
-            _ => T::Addr,
+            0..66 => T::Num,
+            66..72 => T::Opt,
+            72..77 => T::Pair,
+            77..82 => T::Bool,
+            82..87 => T::Addr,
+            87..93 => T::Str,
+            93..97 => T::Int,
+            _ => T::Spot,
         }
     }
 
@@ -91,6 +101,11 @@ impl Gen {
         }
         self.add(Rel::new("start", Kind::Start, vec![T::Num]));
         self.source.outside.push("param limit: u64 = 2".into());
+        self.source.outside.push("param wait: Duration = 20ms".into());
+        self.source.outside.push("type Spot = (u64, node)".into());
+        if self.dice.percent(30) {
+            self.source.outside.push("require node.len() >= 1 && limit > 0".into());
+        }
         for i in 0..self.dice.within(2, 4) {
             let rel = Rel::new(&format!("m{i}"), Kind::Message, self.columns_of_input());
             self.source.outside.push(format!("message {}({}) to node", rel.name, rel.list()));
@@ -102,10 +117,17 @@ impl Gen {
         if self.dice.percent(35) {
             let args = self.columns(1, 2);
             let mut rel = Rel::new("ask", Kind::Request, args);
+            let more = *self.dice.pick(&["", "", " by c0", ", resend", " by c0, resend"]);
             self.source
                 .outside
-                .push(format!("request ask({}) -> (answer: u64) else u64 at node", rel.list()));
+                .push(format!("request ask({}) -> (answer: u64) else u64 at node{more}", rel.list()));
             rel.cols.insert(0, T::Req);
+            self.add(rel);
+        }
+        if self.dice.percent(20) {
+            let mut rel = Rel::new("tell", Kind::Request, self.columns(0, 2));
+            self.source.outside.push(format!("request tell({}) -> () at node", rel.list()));
+            rel.cols.insert(0, T::Told);
             self.add(rel);
         }
         for i in 0..self.dice.within(2, 4) {
@@ -113,6 +135,9 @@ impl Gen {
         }
         if self.dice.percent(60) {
             self.variable();
+        }
+        if self.dice.percent(20) {
+            self.ghosts();
         }
         if self.dice.percent(30) {
             self.machine();
@@ -147,7 +172,8 @@ impl Gen {
             45..75 if rel.cols.len() > 1 => rel.key = Some(self.dice.within(1, rel.cols.len() - 1)),
             45..52 => rel.key = Some(0),
             _ => {
-                *rel.cols.last_mut().expect("a column") = T::Num;
+                let merges = if self.dice.percent(15) { T::Pair } else { T::Num };
+                *rel.cols.last_mut().expect("a column") = merges;
                 rel.lattice = Some(self.dice.percent(75));
             }
         }
@@ -174,6 +200,26 @@ impl Gen {
         };
         self.source.declarations.push(format!("{durable}var n({}){first}", rel.list()));
         self.add(rel);
+    }
+
+    /// A ghost table, and sometimes a ghost view or variable beside it, with rules of their own.
+    fn ghosts(&mut self) {
+        let mut rel = Rel::new("g0", Kind::Table, self.columns(1, 3));
+        rel.ghost = true;
+        let keyed = rel.cols.len() > 1 && self.dice.percent(30);
+        rel.key = keyed.then_some(1);
+        self.source.declarations.push(format!("ghost table g0({})", rel.list()));
+        self.add(rel);
+        let word = *self.dice.pick(&["view", "var", "", ""]);
+        if !word.is_empty() {
+            let kind = if word == "view" { Kind::View } else { Kind::Var };
+            let mut rel = Rel::new("g1", kind, vec![T::Num]);
+            rel.ghost = true;
+            rel.key = (word == "var").then_some(0);
+            let first = if word == "var" { " = 1" } else { "" };
+            self.source.declarations.push(format!("ghost {word} g1({}){first}", rel.list()));
+            self.add(rel);
+        }
     }
 
     fn machine(&mut self) {
@@ -243,12 +289,17 @@ impl Gen {
         if aggregated {
             rel.aggregate = true;
             rel.ready = false;
-            rel.word = Some(if word == "event" { "event" } else { "view" });
+            rel.word = Some(match word {
+                "event" if self.dice.percent(15) => "durable event",
+                "event" => "event",
+                _ => "view",
+            });
         } else {
             if rel.cols.len() > 1 && self.dice.percent(if word == "event" { 25 } else { 12 }) {
                 rel.key = Some(self.dice.within(1, rel.cols.len() - 1));
             }
-            self.source.declarations.push(format!("{word} {}({})", rel.name, rel.list()));
+            let durable = if word == "event" && self.dice.percent(15) { "durable " } else { "" };
+            self.source.declarations.push(format!("{durable}{word} {}({})", rel.name, rel.list()));
         }
         self.add(rel);
     }
@@ -256,7 +307,15 @@ impl Gen {
     fn timer(&mut self) {
         let delay = self
             .dice
-            .pick(&["after 10ms", "after 30ms", "every 10ms", "every 10ms..40ms", "every 20ms jitter 5ms"])
+            .pick(&[
+                "after 10ms",
+                "after 30ms",
+                "after wait",
+                "every wait..50ms",
+                "every 10ms",
+                "every 10ms..40ms",
+                "every 20ms jitter 5ms",
+            ])
             .to_string();
         let mut rel = Rel::new("tick", Kind::Timer, vec![]);
         let mut body = String::new();
@@ -305,7 +364,8 @@ impl Gen {
 
     /// Relations of some kinds.
     pub fn of(&self, kinds: &[Kind]) -> Vec<usize> {
-        (0..self.rels.len()).filter(|i| self.rels[*i].ready && kinds.contains(&self.rels[*i].kind)).collect()
+        let seen = |r: &Rel| r.ready && (self.sees_ghosts || !r.ghost) && kinds.contains(&r.kind);
+        (0..self.rels.len()).filter(|i| seen(&self.rels[*i])).collect()
     }
 
     fn inputs(&self) -> Vec<usize> {
@@ -330,6 +390,22 @@ impl Gen {
         if self.dice.percent(35) {
             self.attempt(Gen::closure);
         }
+        self.sees_ghosts = true;
+        for head in (0..self.rels.len()).filter(|i| self.rels[*i].ghost).collect::<Vec<_>>() {
+            for _ in 0..self.dice.within(1, 3) {
+                self.attempt(|g| match g.rels[head].kind {
+                    Kind::View => g.now_rule(head),
+                    Kind::Var => g.next_rule_of(head),
+                    _ => match g.dice.below(4) {
+                        0 => g.delete_rule_of(head),
+                        1 => g.next_rule_of(head),
+                        _ => g.now_rule(head),
+                    },
+                });
+            }
+        }
+        self.sees_ghosts = false;
+        self.invariant();
         for _ in 0..self.dice.within(3, 9) {
             match self.dice.below(100) {
                 0..22 => self.attempt(Gen::delete_rule),
@@ -360,6 +436,22 @@ impl Gen {
             self.source.rules.truncate(rules);
         }
         false
+    }
+
+    /// An invariant: nodes take no notice of it.
+    fn invariant(&mut self) {
+        self.sees_ghosts = true;
+        let tables = self.of(&[Kind::Table, Kind::View]);
+        self.sees_ghosts = false;
+        let number = |r: &Rel| r.cols.first() == Some(&T::Num) && r.lattice.is_none();
+        let suited: Vec<usize> = tables.into_iter().filter(|i| number(&self.rels[*i])).collect();
+        if !suited.is_empty() && self.dice.percent(25) {
+            let rel = &self.rels[*self.dice.pick(&suited)];
+            let rest = if rel.cols.len() > 1 { ", .." } else { "" };
+            let line =
+                format!("never odd(a, b) <= {0}(a{rest}) at p, {0}(b{rest}) at _, if a > b + 9", rel.name);
+            self.source.outside.push(line.replace(" at p", " at _"));
+        }
     }
 
     /// An aggregated relation that no aggregate suited becomes a plain one.

@@ -43,8 +43,17 @@ impl Gen {
             T::Num => self.dice.below(3).to_string(),
             T::Bool => self.dice.pick(&["true", "false"]).to_string(),
             T::Addr => "me".into(),
+            T::Int => self.dice.pick(&["0", "1", "-1"]).to_string(),
             _ => return None,
         })
+    }
+
+    /// A constant as a pattern.
+    fn compared(&mut self, ty: &T) -> Option<String> {
+        match ty {
+            T::Str => Some(self.dice.pick(&["\"a\"", "\"bc\"", "\"\""]).to_string()),
+            _ => self.constant(ty),
+        }
     }
 
     /// A pattern for a column, binding or comparing.
@@ -62,8 +71,12 @@ impl Gen {
                 1 => format!("(_, {})", self.inner(scope)),
                 _ => format!("({}, {})", self.inner(scope), self.inner(scope)),
             },
+            0..60 if bind && *ty == T::Spot => {
+                let at = if self.dice.percent(40) { "_".into() } else { scope.fresh(&T::Addr) };
+                format!("({}, {at})", self.inner(scope))
+            }
             0..80 if bind => scope.fresh(ty),
-            80..88 => self.constant(ty).unwrap_or_else(|| "_".into()),
+            80..88 => self.compared(ty).unwrap_or_else(|| "_".into()),
             _ => "_".into(),
         }
     }
@@ -109,7 +122,7 @@ impl Gen {
                 let level = scope.fresh(last);
                 scope.vars.pop();
                 args.push(level.clone());
-                let bound = self.expr(&T::Num, scope, 1);
+                let bound = self.expr(last, scope, 1);
                 let op = if max { ">=" } else { "<=" };
                 scope.body.push(format!("{version}{}({})", decl.name, args.join(", ")));
                 scope.body.push(format!("if {level} {op} {bound}"));
@@ -230,22 +243,34 @@ impl Gen {
                 let rel = *self.dice.pick(&instances);
                 self.atom(rel, "", scope);
             }
+            86..91 if !scope.of(&T::List).is_empty() => {
+                let list = self.dice.pick(&scope.of(&T::List)).clone();
+                let x = scope.fresh(&T::Num);
+                scope.body.push(format!("for {x} in {list}"));
+            }
             86..91 => {
                 let (low, high) = (self.dice.below(2), self.expr(&T::Num, scope, 1));
                 let x = scope.fresh(&T::Num);
-                scope.body.push(format!("for {x} in {low}..({high}).min(3)"));
+                scope.body.push(format!("for {x} in {low}u64..({high}).min(3)"));
+            }
+            92 => {
+                let Some(found) = self.look_up_pair(scope) else { return };
+                let (x, y) = (scope.fresh(&T::Num), scope.fresh(&T::Num));
+                scope.body.push(format!("let Some(({x}, {y})) = {found}"));
             }
             91..95 => {
                 let e = self.expr(&T::Opt, scope, 1);
                 if e == "None" {
                     return;
                 }
+                let e = suffixed(&e);
                 let x = scope.fresh(&T::Num);
                 scope.body.push(format!("let Some({x}) = {e}"));
             }
             _ => {
-                let ty = self.dice.pick(&[T::Num, T::Num, T::Bool, T::Pair]).clone();
+                let ty = self.dice.pick(&[T::Num, T::Num, T::Num, T::Bool, T::Pair, T::Str, T::Int]).clone();
                 let e = self.expr(&ty, scope, 2);
+                let e = if ty == T::Int { format!("({e}) as i64") } else { suffixed(&e) };
                 let x = scope.fresh(&ty);
                 scope.body.push(format!("let {x} = {e}"));
             }
@@ -270,14 +295,23 @@ impl Gen {
 
     /// A look-up, if there is a keyed relation with one value column of a type.
     fn look_up(&mut self, ty: &T, scope: &mut Scope, depth: usize) -> Option<String> {
+        self.look_up_of(std::slice::from_ref(ty), scope, depth)
+    }
+
+    /// The same with two columns of numbers: a tuple.
+    fn look_up_pair(&mut self, scope: &mut Scope) -> Option<String> {
+        self.look_up_of(&[T::Num, T::Num], scope, 1)
+    }
+
+    fn look_up_of(&mut self, types: &[T], scope: &mut Scope, depth: usize) -> Option<String> {
         let fits = |r: &Rel| {
-            if !r.ready {
+            if !r.ready || r.ghost && !self.sees_ghosts {
                 return false;
             }
             let key = if r.kind == Kind::Var { Some(0) } else { r.key };
             let key = key.or(r.lattice.map(|_| r.cols.len() - 1));
             (r.is_state() || r.kind == Kind::Event && scope.event)
-                && key.is_some_and(|k| r.cols[k..] == [ty.clone()])
+                && key.is_some_and(|k| r.cols[k..] == *types)
         };
         let all: Vec<usize> = (0..self.rels.len()).filter(|i| fits(&self.rels[*i])).collect();
         if all.is_empty() {
@@ -293,7 +327,7 @@ impl Gen {
             return None;
         }
         let key: Vec<String> =
-            decl.cols[..decl.cols.len() - 1].iter().map(|t| self.expr(t, scope, depth)).collect();
+            decl.cols[..decl.cols.len() - types.len()].iter().map(|t| self.expr(t, scope, depth)).collect();
         scope.reads.push((rel, true));
         Some(format!("{}[{}]", decl.name, key.join(", ")))
     }
@@ -302,7 +336,7 @@ impl Gen {
     pub fn expr(&mut self, ty: &T, scope: &mut Scope, depth: usize) -> String {
         let known = scope.of(ty);
         // An id drawn for a binding with an id in it could be drawn again and again, within one tick.
-        let given = matches!(ty, T::Req | T::Bytes | T::List | T::Id);
+        let given = matches!(ty, T::Req | T::Told | T::Bytes | T::List | T::Id);
         if !known.is_empty() && (given || depth == 0 || self.dice.percent(55)) {
             return self.dice.pick(&known).clone();
         }
@@ -310,7 +344,20 @@ impl Gen {
         let leaf = depth == 0 && self.dice.percent(50);
         match ty {
             T::Num if leaf => self.constant(ty).expect("numbers have constants"),
-            T::Num => match self.dice.below(14) {
+            T::Int if leaf => self.constant(ty).expect("numbers have constants"),
+            T::Num => match self.dice.below(17) {
+                13 if !scope.of(&T::Str).is_empty() => {
+                    let strings = scope.of(&T::Str);
+                    format!("{}.len() as u64", self.dice.pick(&strings))
+                }
+                14 if !scope.of(&T::Int).is_empty() => {
+                    let numbers = scope.of(&T::Int);
+                    format!("{}.max(0) as u64", self.dice.pick(&numbers))
+                }
+                15 if !scope.of(&T::Spot).is_empty() => {
+                    let spots = scope.of(&T::Spot);
+                    format!("{}.0", self.dice.pick(&spots))
+                }
                 0 => format!("({} + 1) % 3", self.expr(&T::Num, scope, depth)),
                 1 => format!(
                     "({} + {}) % 3",
@@ -353,6 +400,10 @@ impl Gen {
             },
             T::Bool => match self.dice.below(6) {
                 0 => self.dice.pick(&["true", "false"]).to_string(),
+                1 if !scope.of(&T::Int).is_empty() && self.dice.percent(50) => {
+                    let numbers = scope.of(&T::Int);
+                    format!("{} < 0", self.dice.pick(&numbers))
+                }
                 1 => format!("{} != {}", self.operand(scope), self.expr(&T::Num, scope, depth)),
                 2 => format!("{} <= {}", self.operand(scope), self.expr(&T::Num, scope, depth)),
                 3 => format!(
@@ -365,8 +416,34 @@ impl Gen {
                     let addresses = scope.of(&T::Addr);
                     format!("{} == me", self.dice.pick(&addresses))
                 }
+                5 if !scope.of(&T::Str).is_empty() => {
+                    let strings = scope.of(&T::Str);
+                    let text = self.dice.pick(&strings).clone();
+                    self.dice.pick(&["X.is_empty()", "X == \"a\"", "X != \"bc\""]).replace('X', &text)
+                }
                 _ => format!("{} < 2", self.operand(scope)),
             },
+            T::Str => match self.dice.below(4) {
+                0 => format!("{}.to_string()", self.operand(scope)),
+                1 => "String::new()".into(),
+                _ => format!("String::from(\"{}\")", self.dice.pick(&["a", "bc"])),
+            },
+            T::Int => match self.dice.below(4) {
+                0 => format!("{} as i64 - 1", self.operand(scope)),
+                1 if !scope.of(&T::Int).is_empty() => {
+                    let numbers = scope.of(&T::Int);
+                    format!("(-{}).clamp(-1, 1)", self.dice.pick(&numbers))
+                }
+                2 if !scope.of(&T::Int).is_empty() => {
+                    let numbers = scope.of(&T::Int);
+                    let (x, y) = (self.dice.pick(&numbers).clone(), self.dice.pick(&numbers).clone());
+                    format!("({x} - {y}).min(1).max(-1)")
+                }
+                _ => self.constant(ty).expect("numbers have constants"),
+            },
+            T::Spot => {
+                format!("({}, {})", self.expr(&T::Num, scope, depth), self.expr(&T::Addr, scope, depth))
+            }
             T::Opt => match self.dice.below(4) {
                 0 => match self.look_up(&T::Num, scope, depth) {
                     Some(found) => found,
@@ -379,7 +456,11 @@ impl Gen {
             T::Pair => {
                 format!("({}, {})", self.expr(&T::Num, scope, depth), self.expr(&T::Num, scope, depth))
             }
-            T::Addr => match self.dice.below(4) {
+            T::Addr => match self.dice.below(5) {
+                4 if !scope.of(&T::Spot).is_empty() => {
+                    let spots = scope.of(&T::Spot);
+                    format!("{}.1", self.dice.pick(&spots))
+                }
                 0 => format!("node.at({})", self.dice.below(2)),
                 1 => format!("node.of({})", self.operand(scope)),
                 2 => "node.after(me)".into(),
@@ -390,7 +471,7 @@ impl Gen {
                 _ => format!("peer.of({})", self.operand(scope)),
             },
             T::Id => "unique()".into(),
-            T::Req | T::Bytes | T::List => unreachable!("only from the body"),
+            T::Req | T::Told | T::Bytes | T::List => unreachable!("only from the body"),
         }
     }
 
@@ -408,18 +489,20 @@ impl Gen {
     fn fills(&self, ty: &T, scope: &Scope) -> bool {
         match ty {
             T::Id => scope.draws || !scope.of(ty).is_empty(),
-            T::Req | T::Bytes | T::List => !scope.of(ty).is_empty(),
+            T::Req | T::Told | T::Bytes | T::List => !scope.of(ty).is_empty(),
             _ => true,
         }
     }
 
     /// Notes what a rule for a head reads. What a rule draws depends on all variables, so that it reads lattices
-    /// exactly, whatever it does with them.
+    /// exactly, whatever it does with them. New ids that lead to new ids would have no end: they are taken for strict
+    /// reads, too.
     fn reads(&mut self, head: usize, scope: &Scope, text: &str, prefix: &[String]) {
         let draws = |s: &str| s.contains("unique()") || s.contains("random()");
-        let draws = draws(text) || scope.body.iter().chain(prefix).any(|l| draws(l));
+        let texts = || [text].into_iter().chain(scope.body.iter().chain(prefix).map(String::as_str));
+        let (draws, mints) = (texts().any(draws), texts().any(|s| s.contains("unique()")));
         for (read, strict) in &scope.reads {
-            let strict = *strict || draws && self.rels[*read].lattice.is_some();
+            let strict = *strict || mints || draws && self.rels[*read].lattice.is_some();
             self.edges.push((*read, head, strict));
         }
     }
@@ -499,7 +582,7 @@ impl Gen {
         let groups = scope.vars.clone();
         for _ in 0..self.dice.below(3).min(groups.len()) {
             let (name, ty) = self.dice.pick(&groups).clone();
-            if ty != T::Bytes && ty != T::Req {
+            if !matches!(ty, T::Bytes | T::Req | T::Told) {
                 cols.push(ty);
                 args.push(name);
             }
@@ -551,7 +634,10 @@ impl Gen {
     /// Transitive closure of a table or view with two columns of numbers, as a view.
     pub fn closure(&mut self) -> bool {
         let two = |r: &Rel| {
-            matches!(r.kind, Kind::Table | Kind::View) && r.cols == [T::Num, T::Num] && r.lattice.is_none()
+            matches!(r.kind, Kind::Table | Kind::View)
+                && r.cols == [T::Num, T::Num]
+                && r.lattice.is_none()
+                && !r.ghost
         };
         let all: Vec<usize> = (0..self.rels.len()).filter(|i| two(&self.rels[*i])).collect();
         if all.is_empty() || self.rels.iter().any(|r| r.name == "path") {
@@ -576,7 +662,13 @@ impl Gen {
     /// `t(k, _) <- body`.
     pub fn delete_rule(&mut self) -> bool {
         let tables = self.of(&[Kind::Table]);
-        let rel = self.rels[*self.dice.pick(&tables)].clone();
+        let head = *self.dice.pick(&tables);
+        self.delete_rule_of(head)
+    }
+
+    /// The same for a given table.
+    pub fn delete_rule_of(&mut self, head: usize) -> bool {
+        let rel = self.rels[head].clone();
         let scope = self.body(true);
         let Some(text) = self.delete_head(&rel, &scope) else { return false };
         self.push_rule(Rule { head: text, body: scope.body });
@@ -605,6 +697,11 @@ impl Gen {
     pub fn next_rule(&mut self) -> bool {
         let heads = self.of(&[Kind::Table, Kind::Var, Kind::Table, Kind::Event]);
         let head = *self.dice.pick(&heads);
+        self.next_rule_of(head)
+    }
+
+    /// The same for a given relation.
+    pub fn next_rule_of(&mut self, head: usize) -> bool {
         let rel = self.rels[head].clone();
         if rel.aggregate {
             return false;
@@ -638,22 +735,73 @@ impl Gen {
         if !rel.cols.iter().all(|t| self.fills(t, scope)) {
             return None;
         }
+        if rel.cols.contains(&T::Num) && self.dice.percent(15) {
+            return self.folded_send(rel, scope);
+        }
         let args: Vec<String> = rel.cols.iter().map(|t| self.expr(t, scope, 2)).collect();
         let to = self.expr(if rel.kind == Kind::Out { &T::Peer } else { &T::Addr }, scope, 1);
+        Some(format!("{}({}) @ {to} <~", rel.name, args.join(", ")))
+    }
+
+    /// An expression around an aggregate of a number.
+    fn folded(&mut self, scope: &Scope) -> Option<String> {
+        let numbers = scope.of(&T::Num);
+        let x = if numbers.is_empty() { return None } else { self.dice.pick(&numbers).clone() };
+        let y = self.dice.pick(&numbers).clone();
+        let form = *self.dice.pick(&[
+            "count(X)",
+            "count()",
+            "max(X)",
+            "min(X) + 1",
+            "Y + count(X)",
+            "sum(X) % 3",
+            "max(X => Y)",
+            "first_gap(X)",
+        ]);
+        Some(form.replace('X', &x).replace('Y', &y))
+    }
+
+    /// A message with an aggregate in one column; the others are variables or constants, which group.
+    fn folded_send(&mut self, rel: &Rel, scope: &Scope) -> Option<String> {
+        let place = rel.cols.iter().position(|t| *t == T::Num).expect("a number");
+        let mut args = Vec::new();
+        for (i, ty) in rel.cols.iter().enumerate() {
+            if i == place {
+                args.push(self.folded(scope)?);
+                continue;
+            }
+            let known = scope.of(ty);
+            args.push(if known.is_empty() { self.constant(ty)? } else { self.dice.pick(&known).clone() });
+        }
+        let to = if rel.kind == Kind::Out { "peer.at(1)" } else { "me" };
         Some(format!("{}({}) @ {to} <~", rel.name, args.join(", ")))
     }
 
     /// `reply ask(req, ..) <~ body`.
     pub fn answer_rule(&mut self) -> bool {
         let mut scope = self.body(true);
+        let told = scope.of(&T::Told);
+        if !told.is_empty() {
+            let req = self.dice.pick(&told).clone();
+            let head = match self.dice.below(4) {
+                0 => format!("redirect tell({req}, {}) <~", self.expr(&T::Addr, &mut scope, 1)),
+                _ => format!("reply tell({req}) <~"),
+            };
+            self.push_rule(Rule { head, body: scope.body });
+            return true;
+        }
         let reqs = scope.of(&T::Req);
         if reqs.is_empty() {
             return false;
         }
         let req = self.dice.pick(&reqs).clone();
-        let head = match self.dice.below(4) {
+        let head = match self.dice.below(6) {
             0 => format!("refuse ask({req}, {}) <~", self.expr(&T::Num, &mut scope, 1)),
-            1 => format!("redirect ask({req}, {}) <~", self.expr(&T::Addr, &mut scope, 1)),
+            3 => format!("redirect ask({req}, {}) <~", self.expr(&T::Addr, &mut scope, 1)),
+            1 | 2 => match self.folded(&scope) {
+                Some(e) => format!("reply ask({req}, {e}) <~"),
+                None => return false,
+            },
             _ => format!("reply ask({req}, {}) <~", self.expr(&T::Num, &mut scope, 2)),
         };
         self.push_rule(Rule { head, body: scope.body });
@@ -723,4 +871,24 @@ impl Gen {
         self.source.rules.push(Block { prefix: prefix.body, rules });
         true
     }
+}
+
+/// The expression with types on its bare numbers, for a `let`: Rust finds no method on a number of no type yet.
+fn suffixed(e: &str) -> String {
+    // A cast from or to a signed number has types enough.
+    if e.contains(" as ") {
+        return e.into();
+    }
+    let mut out = String::new();
+    let mut last = ' ';
+    let mut chars = e.chars().peekable();
+    while let Some(c) = chars.next() {
+        out.push(c);
+        let number = c.is_ascii_digit() && !last.is_alphanumeric() && last != '.' && last != '_';
+        if number && !chars.peek().is_some_and(|next| next.is_alphanumeric()) {
+            out.push_str("u64");
+        }
+        last = c;
+    }
+    out
 }

@@ -17,8 +17,16 @@ pub enum T {
     Peer,
     /// `Id`
     Id,
-    /// `Req`
+    /// `String`
+    Str,
+    /// `i64`
+    Int,
+    /// An alias that names a role: `(u64, node)`
+    Spot,
+    /// `Req` of a request `ask`
     Req,
+    /// `Req` of a request `tell`
+    Told,
     /// `Bytes`
     Bytes,
     /// `Vec<u64>`
@@ -36,7 +44,10 @@ impl T {
             T::Addr => "node",
             T::Peer => "peer",
             T::Id => "Id",
-            T::Req => "Req",
+            T::Str => "String",
+            T::Int => "i64",
+            T::Spot => "Spot",
+            T::Req | T::Told => "Req",
             T::Bytes => "Bytes",
             T::List => "Vec<u64>",
         }
@@ -83,6 +94,8 @@ pub struct Rel {
     pub key: Option<usize>,
     /// The last column is a lattice: `Max` if true, else `Min`.
     pub lattice: Option<bool>,
+    /// Only invariants and other ghost state may read it.
+    pub ghost: bool,
     /// It has one rule, with an aggregate.
     pub aggregate: bool,
     /// Its columns are known, so that rules may use it.
@@ -101,6 +114,7 @@ impl Rel {
             names: vec![],
             key: None,
             lattice: None,
+            ghost: false,
             aggregate: false,
             ready: true,
             word: None,
