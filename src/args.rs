@@ -8,7 +8,9 @@ Exit codes:
   0  done
   1  the command worked and found something wrong (errors in a protocol, unformatted text, a refused request)
   2  wrong usage: arguments, or a deployment file that asks for something impossible
-  3  failure: a file, a port, a node or the network stood in the way";
+  3  failure: a file, a port, a node or the network stood in the way
+  4  vacuous: nothing wrong was found, but something that was to be tried never happened
+  5  incomplete: a search was stopped by a bound before it had seen everything";
 
 /// Write, check, draw, run and measure distributed protocols.
 ///
@@ -58,6 +60,13 @@ pub enum Command {
     /// With several protocols, the first is the base and the others are scaled forms of it: they are measured in
     /// turn, and what they cost is compared by throughput as it ran and by the busiest node.
     Bench(Bench),
+    /// Simulate a protocol over many seeds, with faults, and look for violated properties
+    ///
+    /// The compiled nodes run in a simulated world: time, network, disks and crashes follow from a seed. What
+    /// fails is made small, saved, and shown by `anabranch replay`.
+    Verify(Verify),
+    /// Run a saved counterexample again and tell it step by step
+    Replay(Replay),
 }
 
 /// Output for people or programs.
@@ -283,6 +292,87 @@ pub struct Bench {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// How to print; json prints all runs and comparisons as one document
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `anabranch verify`
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The protocol's name
+    #[arg(value_name = "PROTOCOL")]
+    pub protocol: String,
+    /// How many runs; 1000 if absent. With --against: random runs instead of all
+    #[arg(long, value_name = "N", conflicts_with = "exhaustive")]
+    pub seeds: Option<u64>,
+    /// The first seed
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub first_seed: u64,
+    /// What may go wrong: none, delay, all, or kinds, each with its number a run if not the usual:
+    /// crash,power,partition=0.5,oneway,break,slow,lag,reorder,skew,disk
+    #[arg(long, value_name = "KINDS", default_value = "all")]
+    pub faults: String,
+    /// How many nodes and which params; if absent one node for each role that takes requests and three for
+    /// each other role
+    #[arg(long, value_name = "FILE")]
+    pub deployment: Option<PathBuf>,
+    /// How many nodes of a role, such as participant=3
+    #[arg(long, value_name = "ROLE=N,…", value_delimiter = ',', conflicts_with = "deployment")]
+    pub nodes: Vec<String>,
+    /// Partitions of each instance of a role, such as ender=2
+    #[arg(long, value_name = "ROLE=N,…", value_delimiter = ',', conflicts_with = "deployment")]
+    pub partitions: Vec<String>,
+    /// Clients in each run; 8, or 2 in a search
+    #[arg(long, value_name = "N")]
+    pub clients: Option<u32>,
+    /// Requests in each run, of all clients together; 60, or 2 in a search
+    #[arg(long, value_name = "N")]
+    pub requests: Option<u32>,
+    /// Threads; as many as there are cores if absent
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Compare every so many runs with the reference interpreter, tick by tick; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub compare: u64,
+    /// Search every order of events of a small scope, instead of many seeds of a large one
+    #[arg(long)]
+    pub exhaustive: bool,
+    /// The protocol that this one was made from: whatever this one shows its clients, that one must be able to show
+    #[arg(long, value_name = "BASE")]
+    pub against: Option<String>,
+    /// Exhaustive: at most so many crashes
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub crashes: u32,
+    /// Exhaustive: at most so many timer rows that fire while anything else is under way
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub timers: u32,
+    /// Exhaustive: stop after so many states, which makes the search incomplete
+    #[arg(long, value_name = "N", default_value_t = 10_000_000)]
+    pub max_states: usize,
+    /// Where to save what fails
+    #[arg(long, value_name = "DIR", default_value = "counterexamples")]
+    pub out: PathBuf,
+    /// Print the report as one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `anabranch replay`
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The counterexample
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Draw it as a space-time diagram: an SVG picture, or a page if the name ends in .html
+    #[arg(long, value_name = "OUT")]
+    pub diagram: Option<PathBuf>,
+    /// Write a test that fails as long as the run goes wrong
+    #[arg(long, value_name = "OUT")]
+    pub test: Option<PathBuf>,
+    /// Tell all facts, not only what changes
+    #[arg(long)]
+    pub verbose: bool,
+    /// How to print
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }

@@ -14,6 +14,10 @@ pub enum Exit {
     Usage,
     /// The world stood in the way: a file that cannot be written, a node that died, no answer.
     Failure,
+    /// Nothing wrong was found, but something that was to be tried never happened.
+    Vacuous,
+    /// A search was stopped by a bound: what it did not see may be wrong.
+    Incomplete,
 }
 
 impl Exit {
@@ -24,6 +28,8 @@ impl Exit {
             Exit::Violation => 1,
             Exit::Usage => 2,
             Exit::Failure => 3,
+            Exit::Vacuous => 4,
+            Exit::Incomplete => 5,
         }
     }
 }

@@ -21,10 +21,12 @@ mod graph;
 mod inspect;
 mod new;
 mod node;
+mod replay;
 mod rescale;
 mod rewrite;
 mod source;
 mod value;
+mod verify;
 
 use anabranch::core::node::Protocol;
 use args::{Arguments, Command};
@@ -72,5 +74,7 @@ fn dispatch(command: Command, protocols: &Protocols) -> Result {
         Command::Call(args) => call::run(&args, protocols),
         Command::Inspect(args) => inspect::run(&args, protocols),
         Command::Bench(args) => bench::run(&args, protocols),
+        Command::Verify(args) => verify::run(&args, protocols),
+        Command::Replay(args) => replay::run(&args, protocols),
     }
 }

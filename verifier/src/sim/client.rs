@@ -5,7 +5,6 @@
 
 use super::net::Packet;
 use super::plan::Plan;
-use super::shapes::Shapes;
 use super::world::{Event, World};
 use crate::random::Dice;
 use anabranch_core::id::Req;
@@ -69,7 +68,7 @@ struct Open {
 }
 
 impl Client {
-    pub fn new(plan: &Plan, _: &Shapes, number: u32) -> Client {
+    pub fn new(plan: &Plan, number: u32) -> Client {
         let mut dice = Dice::part(plan.seed, 4 << 32 | u64::from(number));
         let preferred =
             plan.layout.roles.iter().map(|r| dice.below(r.instances.max(1) as usize) as u32).collect();

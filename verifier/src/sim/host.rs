@@ -10,7 +10,7 @@ use crate::random::Dice;
 use anabranch_core::disk::{Crash, SimDisk};
 use anabranch_core::id::Req;
 use anabranch_core::log::{Batch as Records, Log};
-use anabranch_core::node::{Answer, Batch, Node, Outbox, TickArgs};
+use anabranch_core::node::{Answer, Batch, Node, NodeIndex, Outbox, TickArgs};
 use anabranch_core::session::frame::{self, Kind as FrameKind};
 use anabranch_core::session::stream::Accept;
 use anabranch_core::wire::{Reader, WireError};
@@ -40,7 +40,6 @@ pub(super) struct Life {
     held: VecDeque<Held>,
     rounds: u64,
     self_inbox: Vec<u8>,
-    self_count: u64,
     /// By client: requests that may be repeated and were taken.
     seen: Vec<BTreeSet<u64>>,
     fresh: bool,
@@ -189,7 +188,6 @@ impl World<'_> {
             held: VecDeque::new(),
             rounds: recovered.tick,
             self_inbox: Vec::new(),
-            self_count: 0,
             seen: vec![BTreeSet::new(); clients],
             fresh: true,
             dice: Dice::part(seed, 3 << 32 | u64::from(node) << 16 | incarnation),
@@ -204,8 +202,15 @@ impl World<'_> {
         self.wake(node);
     }
 
-    /// Stops a node at once.
+    /// Stops a node at once, and with it those that share its fate. They start again together: that is the barrier.
     pub(super) fn crash(&mut self, node: u32, power: bool, down_us: u64) {
+        let group = self.fates.iter().find(|group| group.contains(&NodeIndex(node))).cloned();
+        for NodeIndex(member) in group.unwrap_or_else(|| vec![NodeIndex(node)]) {
+            self.crash_one(member, power, down_us);
+        }
+    }
+
+    fn crash_one(&mut self, node: u32, power: bool, down_us: u64) {
         self.sample(node, true);
         let host = &mut self.hosts[node as usize];
         let Some(mut life) = host.life.take() else { return };
@@ -529,7 +534,6 @@ impl World<'_> {
             let to = host.out.dirty[i].0;
             let batch = &mut host.out.batches[to as usize];
             if to == node {
-                life.self_count += batch.ends.len() as u64;
                 life.self_inbox.extend_from_slice(&batch.bytes);
             } else {
                 let stream = &mut ends[to as usize].stream;

@@ -18,7 +18,8 @@
 //! # What is left out
 //! Back-pressure and giving up on a node that falls behind (to the protocol that is a crash of it); signs of life
 //! (a silent connection breaks only as a fault); full disks and rotting bits, which the log's own tests have;
-//! `forget` rules always see their events at once, since compiled nodes do.
+//! `forget` rules always see their events at once, since compiled nodes do. Nodes that share fate crash and restart
+//! together.
 //!
 //! Messages of one connection keep their order, as TCP has it, unless [`faults::Kind::Reorder`] takes it away, as the
 //! language allows.

@@ -1,7 +1,6 @@
 //! The reference interpreter beside every node: each tick of the compiled node must do what it says.
 
 use super::plan::Plan;
-use super::shapes::Shapes;
 use super::tester::Thunks;
 use crate::campaign::run::difference;
 use crate::compiled::RoleShapes;
@@ -38,7 +37,7 @@ struct Half {
 }
 
 impl Shadow {
-    pub fn new(protocol: &'static dyn Protocol, ir: &Arc<ir::Protocol>, _: &Shapes, plan: &Plan) -> Shadow {
+    pub fn new(protocol: &'static dyn Protocol, ir: &Arc<ir::Protocol>, plan: &Plan) -> Shadow {
         let layout = plan.layout.clone();
         let defaults: BTreeMap<String, Value> =
             protocol.params().into_iter().filter_map(|p| Some((p.name.to_string(), p.default?))).collect();

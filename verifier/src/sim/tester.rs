@@ -151,7 +151,7 @@ impl Tester {
 
     /// Runs a plan and compares every tick of every node with the reference interpreter.
     pub fn run_compared(&self, plan: &Plan) -> Outcome {
-        let shadow = Shadow::new(self.protocol, &self.ir, &self.shapes, plan);
+        let shadow = Shadow::new(self.protocol, &self.ir, plan);
         self.go(plan, Some(Box::new(shadow)), None, self.every).0
     }
 

@@ -11,7 +11,7 @@ use super::shapes::Shapes;
 use super::tell::Teller;
 use super::{Outcome, Violation};
 use anabranch_core::log::Identity;
-use anabranch_core::node::{Batch, Ids, Node, NodeIndex, Protocol, Setup};
+use anabranch_core::node::{Batch, Ids, Node, NodeIndex, Protocol, Setup, fate_groups};
 use anabranch_core::session::hello::layout_hash;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -99,6 +99,8 @@ pub(super) struct World<'a> {
     pub shadow: Option<Box<Shadow>>,
     /// Clients that are not done.
     pub busy: u32,
+    /// Nodes that crash together.
+    pub fates: Vec<Vec<NodeIndex>>,
     calm: bool,
     /// Nodes that are down.
     down: u32,
@@ -136,7 +138,7 @@ impl<'a> World<'a> {
             heap: BinaryHeap::with_capacity(256),
             number: 0,
             hosts: (0..nodes).map(|n| Host::new(plan.seed, n, nodes)).collect(),
-            clients: (0..plan.clients.len()).map(|c| Client::new(plan, shapes, c as u32)).collect(),
+            clients: (0..plan.clients.len()).map(|c| Client::new(plan, c as u32)).collect(),
             links,
             link_at,
             ends,
@@ -149,6 +151,7 @@ impl<'a> World<'a> {
             teller: None,
             shadow: None,
             busy: 0,
+            fates: fate_groups(&protocol.role_infos(), &plan.layout),
             calm: false,
             down: 0,
         }
