@@ -9,8 +9,7 @@
 //!
 //! Why no library: `stateright` 0.31 has a tester that allows operations in flight, but it remembers nothing
 //! (exponential on ordinary histories of a hundred operations), splits nothing and cannot give up; `todc-utils` 0.1.1
-//! remembers, but wants every operation completed, and rests since 2023. Neither says why a history is bad. Both
-//! would be compared with the same brute force as this one.
+//! remembers, but wants every operation completed, and rests since 2023. Neither says why a history is bad.
 //!
 //! The explanation names the answer that no order gets past, and a set of answers, none of which can be left out,
 //! that no order gives all of, whatever became of the other operations.

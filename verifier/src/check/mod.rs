@@ -15,6 +15,18 @@
 //! invocation's event.
 //!
 //! A protocol has its own vocabulary; [`History::project`] translates it.
+//!
+//! ```
+//! use anabranch_verifier::check::{linear, models::Builtin};
+//! use anabranch_verifier::history::lanes;
+//!
+//! let history = lanes::read("
+//! 0: [write 1] [write 2]
+//! 1:                     [read -> some(1)]").unwrap();
+//! let verdict = linear::check(&Builtin::Register, &history);
+//! assert_eq!(verdict.word(), "bad");
+//! println!("{verdict}"); // names the read, and both writes
+//! ```
 
 pub mod atomic;
 pub mod commit;

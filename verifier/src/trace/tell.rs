@@ -201,9 +201,17 @@ impl<'a> Teller<'a> {
         // What is an input is not news.
         let news: Vec<&Derived> = tick.derived.iter().filter(|d| !tick.inputs.contains(&d.fact)).collect();
         let width = news.iter().map(|d| d.fact.to_string().chars().count()).max().unwrap_or(0).min(60);
+        let whole = self.detail == Detail::Everything;
         let lines = news.iter().map(|d| {
-            let rules: Vec<String> = d.rules.iter().map(|r| r.to_string()).collect();
-            format!("{:<width$}  {}", d.fact.to_string(), rules.join("; "))
+            let rules = match &d.rules[..] {
+                [one] => brief(&one.to_string(), if whole { usize::MAX } else { 90 }),
+                // The writer may not know which of several it was.
+                several => {
+                    let places: Vec<&str> = several.iter().map(|r| r.place.as_str()).collect();
+                    places.join(", ")
+                }
+            };
+            format!("{:<width$}  {rules}", d.fact.to_string())
         });
         self.list("new", lines.collect::<Vec<_>>());
         self.list("gone", tick.gone.iter().map(|f| f.to_string()));
@@ -222,4 +230,13 @@ impl<'a> Teller<'a> {
             }),
         );
     }
+}
+
+/// A text on one line, cut to a length.
+fn brief(text: &str, length: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= length {
+        return line;
+    }
+    format!("{}…", line.chars().take(length - 1).collect::<String>())
 }

@@ -37,7 +37,8 @@ fn count(trace: &Trace, of: impl Fn(&What) -> bool) -> usize {
     trace.steps.iter().filter(|s| of(&s.what)).count()
 }
 
-fn check(name: &str, trace: &Trace) {
+/// Draws a run, and checks that all of it is there and no two labels stand upon each other.
+pub fn check(name: &str, trace: &Trace) {
     let svg = picture(name, trace);
     let sends = count(trace, |w| matches!(w, What::Send { .. } | What::Duplicate { .. }));
     assert_eq!(
