@@ -3,6 +3,7 @@
 pub mod check;
 pub mod codegen;
 pub mod diag;
+pub mod expand;
 pub mod fmt;
 pub mod graph;
 pub mod ir;

@@ -20,6 +20,7 @@ pub const DECOUPLINGS: &[(&str, Decoupling)] = &[
     (crate::functional::NAME, crate::functional::functional),
     (crate::monotone::NAME, crate::monotone::monotone),
     (crate::echo::NAME, crate::echo::echo),
+    (crate::state_machine::NAME, crate::state_machine::state_machine),
 ];
 
 /// A cut and what each decoupling says of it.

@@ -20,10 +20,22 @@ pub(crate) fn decouple(
     up: Side,
     check: impl Fn(&Sides<'_>, &Cone) -> Result<Shown, Against>,
 ) -> Outcome {
+    let sides = Sides::of(p, cut, up).map_err(|why| why.refuse(rewrite))?;
+    carried_out(p, cut, rewrite, &sides, check)
+}
+
+/// The same with sides that are known already.
+pub(crate) fn carried_out(
+    p: &Protocol,
+    cut: &Cut,
+    rewrite: &'static str,
+    sides: &Sides<'_>,
+    check: impl Fn(&Sides<'_>, &Cone) -> Result<Shown, Against>,
+) -> Outcome {
     let refuse = |why: Against| why.refuse(rewrite);
-    let sides = Sides::of(p, cut, up).map_err(refuse)?;
-    let cone = Cone::of(&sides);
-    let mut shown = match check(&sides, &cone) {
+    debug_assert!(std::ptr::eq(p, sides.p), "the sides are those of this protocol");
+    let cone = Cone::of(sides);
+    let mut shown = match check(sides, &cone) {
         Ok(shown) => shown,
         // Relations lie on one side, with or without a reason.
         Err(why) if cut.force && why.item != "heads" => {
@@ -31,7 +43,7 @@ pub(crate) fn decouple(
         }
         Err(why) => return Err(refuse(why)),
     };
-    let fate = match fate::fate(&sides) {
+    let mut fate = match fate::fate(sides) {
         Ok(fate) => fate,
         Err(why) if !cut.force => return Err(refuse(why)),
         Err(_) => fate::Fate {
@@ -41,13 +53,17 @@ pub(crate) fn decouple(
             durable: Default::default(),
         },
     };
+    if sides.relayed {
+        // A stream begins anew with each incarnation, at both ends.
+        fate.shared = true;
+    }
     let item = |name| Item { rewrite, name };
     shown.established.push(Evidence {
         item: item("durable"),
         because: fate.because.clone(),
         rules: Vec::new(),
     });
-    let protocol = split::split(&sides, cut, &fate).map_err(refuse)?;
+    let protocol = split::split(sides, cut, &fate).map_err(refuse)?;
     shown.assumptions.sort();
     shown.assumptions.dedup();
     let title = format!("{rewrite}: split {} off {}", cut.part, cut.role);

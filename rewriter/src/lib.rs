@@ -7,7 +7,7 @@
 //! those of its own canonical text (`print(&protocol)`).
 //!
 //! Decoupling moves some rules of a role into a part ([`Cut`]): [`independent()`], [`functional()`], [`monotone()`],
-//! [`echo()`], prepared by [`naming()`]. Each file states the precondition item by item, the mechanism, and why it holds.
+//! [`echo()`], [`state_machine()`], prepared by [`naming()`]. Each file states the precondition item by item, the mechanism, and why it holds.
 //!
 //! Not here: running anything. That a rewrite is right is argued in its file, and tested by the verifier.
 
@@ -32,6 +32,7 @@ pub mod partial;
 pub mod plan;
 pub mod routing;
 pub mod split;
+pub mod state_machine;
 mod verdict;
 
 #[cfg(test)]
@@ -39,10 +40,11 @@ mod tests;
 
 pub use cut::{BadHead, Cut, Moved};
 pub use cuts::{Explained, cuts, explain_role};
-pub(crate) use decouple::{Shown, decouple};
+pub(crate) use decouple::{Shown, carried_out, decouple};
 pub use echo::echo;
 pub use functional::functional;
 pub use independent::independent;
 pub use monotone::monotone;
 pub use naming::{Naming, naming};
+pub use state_machine::state_machine;
 pub use verdict::{Assumption, Evidence, Item, Justification, Outcome, Refusal, Rewritten};

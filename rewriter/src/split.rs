@@ -8,6 +8,7 @@
 //! - State crosses as insertions (`r_to_part(..) @ me <~ new r(..)`) into a table of the part with the columns and key of
 //!   the original, read in place of it; durable if the original is.
 //! - Static relations are copied where both sides read them.
+//! - Where the part has no inputs of its own ([`Sides::relayed`]), what crosses is one `ordered` stream.
 //!
 //! Invariants read what they read before: relations that moved keep their identity; of state that crosses they read the
 //! original, not the copy, which has another name if an invariant reads the original.
@@ -283,7 +284,8 @@ impl Work {
         };
         let columns: Vec<Column> = columns.into_iter().map(|c| Column { lattice: None, ..c }).collect();
         let mut message = plain(&name, Some(to), RelationKind::Message, columns.clone(), place);
-        message.delivery = Delivery { logged: fate.logged.contains(&n), ..Delivery::default() };
+        message.delivery =
+            Delivery { logged: fate.logged.contains(&n), ordered: s.relayed, ..Delivery::default() };
         let message = self.relation(message);
         let args = head.iter().map(|v| variable(v, place)).collect();
         self.rule(from, Head::Send { rel: message, args, to: me(place) }, body, place);

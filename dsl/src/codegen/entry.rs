@@ -30,8 +30,9 @@ pub fn protocol_with(input: TokenStream, options: &Options) -> TokenStream {
     }
 }
 
-/// Plans and generates a checked protocol.
+/// Plans and generates a checked protocol, in plain rules ([`crate::expand`]).
 pub fn generate(protocol: &ir::Protocol, options: &Options) -> Result<TokenStream, Vec<Diagnostic>> {
+    let protocol = &crate::expand::expand(protocol)?;
     let plans: Vec<_> = (0..protocol.roles.len() as u32)
         .map(|role| crate::plan::lower::lower(protocol, ir::RoleId(role)))
         .collect();

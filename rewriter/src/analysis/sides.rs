@@ -82,11 +82,22 @@ pub struct Sides<'p> {
     pub shared: BTreeSet<RelId>,
     /// What crosses, in the order of relations.
     pub crossings: Vec<Crossing>,
+    /// The part has no inputs of its own: what only it reads is taken upstream, and crosses too.
+    pub relayed: bool,
 }
 
 impl<'p> Sides<'p> {
     /// Cuts a role; `up` is the side that takes the inputs that both read.
     pub fn of(p: &'p Protocol, cut: &Cut, up: Side) -> Result<Sides<'p>, Against> {
+        Sides::cut(p, cut, up, false)
+    }
+
+    /// The same, but all messages and requests of the role lie upstream.
+    pub fn relayed(p: &'p Protocol, cut: &Cut, up: Side) -> Result<Sides<'p>, Against> {
+        Sides::cut(p, cut, up, true)
+    }
+
+    fn cut(p: &'p Protocol, cut: &Cut, up: Side, relayed: bool) -> Result<Sides<'p>, Against> {
         let role = role_named(p, cut)?;
         let moved = moved_rules(p, role, cut)?;
         let rules: BTreeMap<RuleId, Side> = p
@@ -103,6 +114,7 @@ impl<'p> Sides<'p> {
             unread: unread(p, role),
             shared: BTreeSet::new(),
             crossings: Vec::new(),
+            relayed,
         };
         sides.owners();
         sides.empty_blocks();
@@ -216,7 +228,9 @@ impl<'p> Sides<'p> {
                     found.insert(*side);
                 }
             }
+            let input = matches!(self.relation(rel).kind, RelationKind::Message | RelationKind::Request(_));
             let side = match found.len() {
+                _ if self.relayed && input => self.up,
                 0 => Side::Stays,
                 1 => *found.first().expect("one side"),
                 _ => {

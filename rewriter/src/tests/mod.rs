@@ -6,6 +6,7 @@ mod functional;
 mod independent;
 mod monotone;
 mod naming;
+mod state_machine;
 mod two_pc;
 
 use crate::{Outcome, Rewritten};
