@@ -1,7 +1,9 @@
 //! Carrying out a plan.
 
 use super::{Plan, Rewrite};
-use crate::{Justification, Outcome, Refusal, cohash, echo, functional, independent, monotone, naming};
+use crate::{
+    Justification, Outcome, Refusal, cohash, echo, functional, independent, monotone, naming, state_machine,
+};
 use anabranch_dsl::diag::Diagnostic;
 use anabranch_dsl::ir::{Protocol, RoleId};
 use anabranch_dsl::print::print;
@@ -77,6 +79,7 @@ pub fn carry_out(p: &Protocol, rewrite: &Rewrite) -> Outcome {
         Rewrite::Functional(cut) => functional(p, cut),
         Rewrite::Monotone(cut) => monotone(p, cut),
         Rewrite::Echo(cut) => echo::echo(p, cut),
+        Rewrite::StateMachine(cut) => state_machine::state_machine(p, cut),
         Rewrite::Cohash { role, key } => cohash::cohash_by(p, find(p, role, "cohash")?, key),
     }
 }

@@ -17,7 +17,8 @@ pub fn file_name(n: usize, step: &Applied) -> String {
         super::Rewrite::Independent(cut)
         | super::Rewrite::Functional(cut)
         | super::Rewrite::Monotone(cut)
-        | super::Rewrite::Echo(cut) => &cut.part,
+        | super::Rewrite::Echo(cut)
+        | super::Rewrite::StateMachine(cut) => &cut.part,
         super::Rewrite::Cohash { role, .. } => role,
     };
 

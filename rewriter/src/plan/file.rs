@@ -5,7 +5,7 @@
 //! name = "two_pc_scaled"            # what the result is called
 //!
 //! [[step]]
-//! rewrite = "functional"            # or "independent", "monotone", "echo"
+//! rewrite = "functional"            # or "independent", "monotone", "echo", "state_machine"
 //! role = "coordinator"              # what is split
 //! part = "requester"                # the new part
 //! move = ["prepare", "decide#0"]    # heads whose rules move; `#0`: only the first rule with that head
@@ -95,7 +95,8 @@ struct RawStep {
     key: Option<Spanned<String>>,
 }
 
-const REWRITES: &str = "`naming`, `independent`, `functional`, `monotone`, `echo` or `cohash`";
+const REWRITES: &str =
+    "`naming`, `independent`, `functional`, `monotone`, `echo`, `state_machine` or `cohash`";
 
 /// Reads a plan.
 ///
@@ -130,7 +131,7 @@ fn step(raw: Spanned<RawStep>) -> Result<Step, PlanError> {
     let kind = raw.rewrite.get_ref().as_str();
     let allowed: &[&str] = match kind {
         "naming" => &["role", "head", "rules", "event"],
-        "independent" | "functional" | "monotone" | "echo" => &["role", "part", "move"],
+        "independent" | "functional" | "monotone" | "echo" | "state_machine" => &["role", "part", "move"],
         "cohash" => &["role", "key"],
         other => {
             let message = format!("there is no rewrite `{other}`: write {REWRITES}");
@@ -192,6 +193,7 @@ fn step(raw: Spanned<RawStep>) -> Result<Step, PlanError> {
                 "independent" => Rewrite::Independent(cut),
                 "functional" => Rewrite::Functional(cut),
                 "echo" => Rewrite::Echo(cut),
+                "state_machine" => Rewrite::StateMachine(cut),
                 _ => Rewrite::Monotone(cut),
             }
         }
@@ -226,7 +228,8 @@ pub fn write(plan: &Plan) -> String {
             Rewrite::Independent(cut)
             | Rewrite::Functional(cut)
             | Rewrite::Monotone(cut)
-            | Rewrite::Echo(cut) => {
+            | Rewrite::Echo(cut)
+            | Rewrite::StateMachine(cut) => {
                 let heads: Vec<String> = cut.heads.iter().map(|h| quote(&h.to_string())).collect();
                 let _ = writeln!(out, "part = {}\nmove = [{}]", quote(&cut.part), heads.join(", "));
             }

@@ -62,6 +62,8 @@ pub enum Rewrite {
     Monotone(crate::Cut),
     /// Moves rules that hear, besides what crosses, only answers to it.
     Echo(crate::Cut),
+    /// Moves rules that see whole ticks in order, and nothing else.
+    StateMachine(crate::Cut),
     /// Partitions a role by a key.
     Cohash {
         /// The role.
@@ -80,6 +82,7 @@ impl Rewrite {
             Rewrite::Functional(_) => "functional",
             Rewrite::Monotone(_) => "monotone",
             Rewrite::Echo(_) => "echo",
+            Rewrite::StateMachine(_) => "state_machine",
             Rewrite::Cohash { .. } => "cohash",
         }
     }
@@ -90,7 +93,8 @@ impl Rewrite {
             Rewrite::Independent(cut)
             | Rewrite::Functional(cut)
             | Rewrite::Monotone(cut)
-            | Rewrite::Echo(cut) => &cut.role,
+            | Rewrite::Echo(cut)
+            | Rewrite::StateMachine(cut) => &cut.role,
             Rewrite::Cohash { role, .. } => role,
         }
     }
