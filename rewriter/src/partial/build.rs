@@ -1,11 +1,11 @@
 //! The mechanism, as plain rules.
 //!
 //! What the sequencer's inputs that partitions may notice bring is kept until all partitions are frozen; then the
-//! sequencer's rules run on all of it in one tick, the *decision*, and one unit of its stream to the partitions carries
-//! what they read of it. They apply the unit in a tick of its own, in which their own inputs are still kept, then thaw
-//! by a message to themselves, so that what a step defers does not meet what was kept. A partition is frozen as long as
+//! sequencer's rules run on all of it in one tick, the *decision*. What partitions read of it goes to them, numbered and
+//! counted; each applies it when it is whole, in a tick of its own, in which its own inputs are still kept. All have to
+//! say that they have before the next step begins, so no order of messages is relied upon. A partition thaws by a message to themselves, so that what a step defers does not meet what was kept. A partition is frozen as long as
 //! the number of the last step that it was asked for is not below that of the last one that it thawed after (plus one,
-//! so that all begin frozen, until the sequencer's first unit brings what it remembers).
+//! so that all begin frozen, until the sequencer has brought what it remembers).
 
 use super::divide::{Division, Kind};
 use crate::analysis::walk::{head_exprs_mut, rename_in, rename_in_expr};
@@ -54,6 +54,7 @@ struct Names {
     freeze: String,
     frozen: String,
     apply: String,
+    applied: String,
     thaw: String,
     frozen_at: String,
     thawed: String,
@@ -77,6 +78,12 @@ struct Builder<'d> {
     released: BTreeMap<RelId, RelId>,
     /// The decision.
     go: RelId,
+    /// All partitions have applied it.
+    complete: RelId,
+    /// A partition applies it.
+    applied: RelId,
+    /// For each kind of row that a step brings: the sequencer's count of them, and a partition's.
+    kinds: Vec<(String, String)>,
     messages: String,
     at_sequencer: String,
     at_partitions: String,
@@ -171,6 +178,7 @@ impl<'d> Builder<'d> {
             freeze: name(format!("{sequencer}_freeze")),
             frozen: name(format!("{sequencer}_frozen")),
             apply: name(format!("{sequencer}_apply")),
+            applied: name("applied_step".into()),
             thaw: name(format!("{sequencer}_thaw")),
             frozen_at: name("frozen_at".into()),
             thawed: name("thawed_to".into()),
@@ -189,6 +197,9 @@ impl<'d> Builder<'d> {
             copy: BTreeMap::new(),
             released: BTreeMap::new(),
             go: RelId(0),
+            complete: RelId(0),
+            applied: RelId(0),
+            kinds: Vec::new(),
             messages: String::new(),
             at_sequencer: String::new(),
             at_partitions: String::new(),
@@ -232,13 +243,12 @@ impl<'d> Builder<'d> {
         like.columns = vec![of("n", "u64")];
         let start = self.relation(&like, "start".into(), self.new, RelationKind::Start);
         let docs = vec![format!(
-            " Holds what all partitions of `{}` share, and takes what changes it in order.",
+            "Holds what all partitions of `{}` share, and takes what changes it in order.",
             old.name
         )];
         let mut part = Role::whole(name, docs, instances, start, old.place);
         part.part_of = Some(self.p.family(self.role));
         part.shares_fate = true;
-        part.sequencer = true;
         self.out.roles.push(part);
         let old = &mut self.out.roles[self.role.index()];
         old.partitioned = true;
@@ -253,12 +263,14 @@ impl<'d> Builder<'d> {
             }
         }
         self.go = self.number(self.names.go.clone(), self.new, RelationKind::Event);
+        self.complete = self.number(self.names.complete.clone(), self.new, RelationKind::Event);
+        self.applied = self.number(self.names.applied.clone(), self.role, RelationKind::Event);
         let n = &self.names;
         let (role, seq) = (&n.role, &n.sequencer);
         let m = &mut self.messages;
         let _ = writeln!(
             m,
-            "/// A step is to be decided: keep what comes.\nmessage {}(number: u64) to {role} routed to all, ordered;",
+            "/// A step is to be decided: keep what comes.\nmessage {}(number: u64) to {role} routed to all;",
             n.freeze
         );
         let _ = writeln!(m, "message {}(number: u64, by: u64) to {seq};", n.frozen);
@@ -273,27 +285,28 @@ impl<'d> Builder<'d> {
              view call_{step}(number: u64);\n\
              on new call_{step}(n) {{ {step}(n + 1) <+; {asked}(n + 1) <+; {freeze}(n + 1) @ me <~; }}\n\
              {go}(n) <= new all_{cold}(n);\n\
-             on {go}(n) {{ {asked}(n) <-; {cold}(n, _) <-; {apply}(n) @ me <~; }}\n\
-             {apply}(0) @ me <~ start(_);\n",
+             {cold}(n, _) <- {go}(n);\n\
+             // What partitions know after a restart is brought anew; no step is begun before.\n\
+             {asked}(0) <= start(_);\n{asked}(n) <- {complete}(n);\n",
             step = n.step,
             asked = n.asked,
             cold = n.cold,
             frozen = n.frozen,
             go = n.go,
             freeze = n.freeze,
-            apply = n.apply,
+            complete = n.complete,
         );
         let a = &mut self.at_partitions;
         let _ = write!(
             a,
             "{frozen_at}(n) <= {freeze}(n);\n{frozen}(n, partition) @ me <~ {freeze}(n);\n\
-             {thaw}(n, partition) @ me <~ {apply}(n);\n{thawed}(n + 1) <= {thaw}(n, _);\n",
+             {thaw}(n, partition) @ me <~ {applied}(n);\n{thawed}(n + 1) <= {thaw}(n, _);\n",
             frozen_at = n.frozen_at,
             thawed = n.thawed,
             freeze = n.freeze,
             frozen = n.frozen,
             thaw = n.thaw,
-            apply = n.apply,
+            applied = n.applied,
         );
     }
 
@@ -307,55 +320,106 @@ impl<'d> Builder<'d> {
             self.out.relations.push(copy);
             let copy = RelId(self.out.relations.len() as u32 - 1);
             self.copy.insert(*rel, copy);
-            let message = self.message(&original);
-            let (x, name, n) = (vars(&original.columns).join(", "), &original.name, &self.names);
-            let s = &mut self.at_sequencer;
-            let _ = writeln!(s, "{message}({x}) @ me <~ {}(_), new {name}({x});", n.go);
-            let _ = writeln!(s, "{message}({x}) @ me <~ start(_), {name}({x});");
-            let _ = writeln!(self.at_partitions, "{name}({x}) <= {message}({x});");
+            let name = original.name.clone();
+            let x = vars(&original.columns).join(", ");
+            let go = self.names.go.clone();
+            let rules = |out: &str| {
+                format!(
+                    "{out}(n, {x}) <= {go}(n), new {name}({x});\n{out}(0, {x}) <= start(_), {name}({x});\n"
+                )
+            };
+            self.bring(&original, &name, rules);
         }
         for rel in &self.d.seen {
             let original = self.p.relation(*rel).clone();
-            let message = self.message(&original);
-            // The rule that sends it is added to the IR, whose other rules are renamed with it.
-            let like = self.p.relation(*rel).clone();
-            let to = self.relation(&like, message.clone(), self.role, RelationKind::Message);
-            self.out.relations[to.index()].routing = Some(anabranch_dsl::ir::Routing::All);
-            self.out.relations[to.index()].delivery.ordered = true;
-            self.copy.insert(*rel, to);
+            let name = fresh(&mut self.taken, &format!("{}_seen", original.name));
+            let event = self.relation(&original, name, self.role, RelationKind::Event);
+            self.copy.insert(*rel, event);
         }
     }
 
     /// Events of a decision go out with it: called when inputs that wait have their stand-ins.
     fn send_seen(&mut self) {
         for rel in &self.d.seen {
-            let columns = self.p.relation(*rel).columns.clone();
-            let from = self.decided.get(rel).copied().unwrap_or(*rel);
-            let x = vars(&columns);
-            let args = x.iter().map(|x| variable(x)).collect();
-            let me = Expr { vars: Vec::new(), var: None, ..variable("me") };
-            let body = vec![atom(from, Version::Now, x.iter().map(|x| bind(x)).collect())];
-            self.push(self.new, Head::Send { rel: self.copy[rel], args, to: me }, body);
+            let original = self.p.relation(*rel).clone();
+            let from = self.out.relation(self.decided.get(rel).copied().unwrap_or(*rel)).name.clone();
+            let x = vars(&original.columns).join(", ");
+            let go = self.names.go.clone();
+            let seen = self.out.relation(self.copy[rel]).name.clone();
+            self.bring(&original, &seen, |out: &str| format!("{out}(n, {x}) <= {go}(n), {from}({x});\n"));
         }
+        let n = &self.names;
+        let number = |i: usize| format!(", c{i}");
+        let counts: String = (0..self.kinds.len()).map(number).collect();
+        let columns: String = (0..self.kinds.len()).map(|i| format!(", c{i}: u64")).collect();
+        let sent = |at: &str| -> String {
+            self.kinds.iter().map(|(out, _)| format!(", {out}[{at}].unwrap_or(0)")).collect()
+        };
+        let whole: Vec<String> = self
+            .kinds
+            .iter()
+            .enumerate()
+            .map(|(i, (_, have))| format!("{have}[n].unwrap_or(0) == c{i}"))
+            .collect();
+        let whole = if whole.is_empty() { String::new() } else { format!(", if {}", whole.join(" && ")) };
+        let rest = if self.kinds.is_empty() { "" } else { ", .." };
+        let _ = writeln!(
+            self.messages,
+            "/// A step was decided; so many rows of each kind come with it.\nmessage {}(number: u64{columns}) to {} routed to all;",
+            n.apply, n.role
+        );
+        let _ = write!(
+            self.at_sequencer,
+            "{apply}(n{}) @ me <~ {go}(n);\n{apply}(0{}) @ me <~ start(_);\n",
+            sent("n"),
+            sent("0"),
+            apply = n.apply,
+            go = n.go,
+        );
+        let _ = write!(
+            self.at_partitions,
+            "table {a}_rows(number: u64{columns});\n{a}_rows(n{counts}) <= {apply}(n{counts});\n\
+             view whole_{a}(number: u64);\nwhole_{a}(n) <= {a}_rows(n{counts}){whole};\n\
+             {a}(n) <= new whole_{a}(n);\n{a}_rows(n{rest}) <- {a}(n);\n",
+            a = n.applied,
+            apply = n.apply,
+        );
+    }
+
+    /// Rows of one kind that a step brings: gathered and counted at the sequencer, kept at the partitions until the
+    /// step is whole.
+    fn bring(&mut self, original: &Relation, into: &str, gather: impl Fn(&str) -> String) {
+        let (x, columns) = (vars(&original.columns).join(", "), declared(&original.columns));
+        let message = fresh(&mut self.taken, &format!("{}_{}", self.names.sequencer, original.name));
+        let out = fresh(&mut self.taken, &format!("{}_out", original.name));
+        let outs = fresh(&mut self.taken, &format!("{}_sent", original.name));
+        let kept = fresh(&mut self.taken, &format!("{}_in", original.name));
+        let have = fresh(&mut self.taken, &format!("{}_here", original.name));
+        let n = &self.names;
+        let _ = writeln!(
+            self.messages,
+            "message {message}(step_number: u64, {columns}) to {} routed to all;",
+            n.role
+        );
+        let _ = write!(
+            self.at_sequencer,
+            "event {out}(step_number: u64, {columns});\n{}event {outs}(step_number: u64 => rows: u64);\n\
+             {outs}(n, count()) <= {out}(n, {x});\n{message}(n, {x}) @ me <~ {out}(n, {x});\n",
+            gather(&out),
+        );
+        let _ = write!(
+            self.at_partitions,
+            "table {kept}(step_number: u64, {columns});\n{kept}(n, {x}) <= {message}(n, {x});\n\
+             view {have}(step_number: u64 => rows: u64);\n{have}(n, count()) <= {kept}(n, {x});\n\
+             {into}({x}) <= {a}(n), {kept}(n, {x});\n{kept}(n, ..) <- {a}(n);\n",
+            a = n.applied,
+        );
+        self.kinds.push((outs, have));
     }
 
     fn push(&mut self, role: RoleId, head: Head, body: Vec<Literal>) {
         let place = self.p.role(self.role).place;
         self.out.rules.push(Rule { role, head, body, on: None, docs: Vec::new(), place });
-    }
-
-    /// The name of the message that carries rows to the partitions; declared by text for state.
-    fn message(&mut self, original: &Relation) -> String {
-        let name = fresh(&mut self.taken, &format!("{}_{}", self.names.sequencer, original.name));
-        if !original.is_event() {
-            let columns = declared(&original.columns);
-            let _ = writeln!(
-                self.messages,
-                "message {name}({columns}) to {} routed to all, ordered;",
-                self.names.role
-            );
-        }
-        name
     }
 
     /// Inputs that wait: those of the sequencer for a step, those of the partitions while they are frozen.
@@ -417,9 +481,7 @@ impl<'d> Builder<'d> {
         let mark = || RelationKind::Var(None);
         let frozen_at = self.number(self.names.frozen_at.clone(), self.role, mark());
         let thawed = self.number(self.names.thawed.clone(), self.role, mark());
-        let apply = self.number(self.names.apply.clone(), self.role, RelationKind::Message);
-        self.out.relations[apply.index()].docs =
-            vec!["A step was decided; what it brings is in the same unit.".into()];
+        let apply = self.applied;
         for (id, kind) in self.d.kinds.clone() {
             let rule = &mut self.out.rules[id.index()];
             let timers = crate::analysis::walk::mentions(rule).iter().any(|m| {
@@ -487,43 +549,21 @@ impl<'d> Builder<'d> {
         let mut like = self.p.relation(self.p.role(self.role).start).clone();
         like.columns[0].name = "number".into();
         let var = matches!(kind, RelationKind::Var(_));
-        let message = kind == RelationKind::Message;
         let rel = self.relation(&like, name, role, kind);
         let relation = &mut self.out.relations[rel.index()];
         if var {
             relation.key = Some(0);
             relation.columns[0].lattice = Some(anabranch_dsl::ir::Lattice::Max);
         }
-        if message {
-            relation.routing = Some(anabranch_dsl::ir::Routing::All);
-            relation.delivery.ordered = true;
-        }
         rel
     }
 
     /// Parts of aggregates, and what is sent when they are together.
     fn sealing(&mut self) {
-        if self.d.parts.is_empty() {
-            return;
-        }
-        let (role, seq) = (self.names.role.clone(), self.names.sequencer.clone());
-        let n = &self.names;
-        let _ = writeln!(
-            self.messages,
-            "/// All parts of a step are in this unit.\nmessage {}(number: u64, by: u64) to {seq} ordered;",
-            n.done
-        );
-        let _ = writeln!(self.at_partitions, "{}(n, partition) @ me <~ {}(n), if n > 0;", n.done, n.apply);
-        let _ = write!(
-            self.at_sequencer,
-            "table {c}_parts(number: u64, by: u64);\n{c}_parts(n, i) <= {done}(n, i);\n\
-             view {c}_count(number: u64 => partitions: u64);\n{c}_count(n, count(i)) <= {c}_parts(n, i);\n\
-             view all_{c}(number: u64);\nall_{c}(n) <= {c}_count(n, k), if k == {role}.partitions();\n\
-             {c}(n) <= new all_{c}(n);\n\
-             {c}_parts(n, _) <- {c}(n);\n",
-            c = n.complete,
-            done = n.done,
-        );
+        let seq = self.names.sequencer.clone();
+        let applied = self.names.applied.clone();
+        // For each kind of part: its count at the partition, and how many the sequencer has.
+        let mut counts: Vec<(String, String)> = Vec::new();
         let mut totals: BTreeMap<RelId, RelId> = BTreeMap::new();
         for rel in self.d.parts.clone() {
             let original = self.p.relation(rel).clone();
@@ -555,23 +595,24 @@ impl<'d> Builder<'d> {
                 .enumerate()
                 .map(|(i, x)| if Some(i) == aggregated { format!("{merge}({x})") } else { x.clone() })
                 .collect();
-            let _ = writeln!(
-                self.messages,
-                "message {part}(number: u64, part_of: u64, {columns}) to {seq} ordered;"
-            );
-            let _ = writeln!(
+            let sent = fresh(&mut self.taken, &format!("{name}_sent"));
+            let here = fresh(&mut self.taken, &format!("{name}_here"));
+            let _ = writeln!(self.messages, "message {part}(number: u64, part_of: u64, {columns}) to {seq};");
+            let _ = write!(
                 self.at_partitions,
-                "{part}(n, partition, {all}) @ me <~ {}(n), {name}({all});",
-                self.names.apply
+                "{part}(n, partition, {all}) @ me <~ {applied}(n), {name}({all});\n\
+                 event {sent}(number: u64 => rows: u64);\n{sent}(n, count()) <= {applied}(n), {name}({all});\n",
             );
             let _ = write!(
                 self.at_sequencer,
                 "table {kept}(number: u64, part_of: u64, {columns});\n{kept}(n, i, {all}) <= {part}(n, i, {all});\n\
-                 {kept}(n, ..) <- {}(n);\n\
+                 {kept}(n, ..) <- {c}(n);\n\
+                 view {here}(number: u64, part_of: u64 => rows: u64);\n{here}(n, i, count()) <= {kept}(n, i, {all});\n\
                  {total}(n, {}) <= {kept}(n, _, {all});\n",
-                self.names.complete,
                 head.join(", "),
+                c = self.names.complete,
             );
+            counts.push((sent, here));
             let mut like = original.clone();
             let number = Column { name: "number".into(), ty: ident("u64"), lattice: None, place: like.place };
             like.columns.insert(0, number);
@@ -580,12 +621,39 @@ impl<'d> Builder<'d> {
             totals.insert(rel, stand_in);
         }
         self.sealed_rules(&totals);
+        let n = &self.names;
+        let list: String = (0..counts.len()).map(|i| format!(", c{i}")).collect();
+        let columns: String = (0..counts.len()).map(|i| format!(", c{i}: u64")).collect();
+        let sent: String = counts.iter().map(|(sent, _)| format!(", {sent}[n].unwrap_or(0)")).collect();
+        let full: Vec<String> = counts
+            .iter()
+            .enumerate()
+            .map(|(i, (_, here))| format!("{here}[n, i].unwrap_or(0) == c{i}"))
+            .collect();
+        let full = if full.is_empty() { String::new() } else { format!(", if {}", full.join(" && ")) };
+        let _ = writeln!(
+            self.messages,
+            "/// A partition has applied a step; so many parts of each kind come with it.\nmessage {}(number: u64, by: u64{columns}) to {seq};",
+            n.done
+        );
+        let _ = writeln!(self.at_partitions, "{}(n, partition{sent}) @ me <~ {applied}(n);", n.done);
+        let _ = write!(
+            self.at_sequencer,
+            "table {c}_parts(number: u64, by: u64{columns});\n{c}_parts(n, i{list}) <= {done}(n, i{list});\n\
+             view full_{c}(number: u64, by: u64);\nfull_{c}(n, i) <= {c}_parts(n, i{list}){full};\n\
+             view {c}_count(number: u64 => partitions: u64);\n{c}_count(n, count(i)) <= full_{c}(n, i);\n\
+             view all_{c}(number: u64);\nall_{c}(n) <= {c}_count(n, k), if k == {role}.partitions();\n\
+             {c}(n) <= new all_{c}(n);\n{c}_parts(n, ..) <- {c}(n);\n",
+            c = n.complete,
+            done = n.done,
+            role = n.role,
+        );
     }
 
     /// Each in two: what it binds at the decision is kept, and sent with the whole.
     fn sealed_rules(&mut self, totals: &BTreeMap<RelId, RelId>) {
         let go = self.go;
-        let complete = self.number(self.names.complete.clone(), self.new, RelationKind::Event);
+        let complete = self.complete;
         let sealed: Vec<_> =
             self.d.kinds.iter().filter(|(_, k)| **k == Kind::Sealed).map(|(id, _)| *id).collect();
         for (i, id) in sealed.into_iter().enumerate() {

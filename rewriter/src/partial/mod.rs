@@ -27,8 +27,7 @@
 //! decision's own tick and to those that follow it at once: the copies are as at the decision, and its own state as
 //! then, since it was frozen. Inputs are taken later, never earlier; outputs of a step leave later, never earlier.
 //! A step's own effects come before what was kept, in ticks of their own. Inputs of the sequencer that partitions
-//! cannot notice need no step. Messages of the sequencer arrive in its order (`ordered`), so a later `freeze` does not
-//! overtake an earlier step.
+//! cannot notice need no step. A step begins when all partitions have applied the one before, so nothing overtakes.
 //!
 //! **Crashes.** Sequencer and partitions share fate: copies, marks and what is kept are volatile, and what was kept
 //! was in flight. What a partition answers with `frozen` is durable there, and a decision is durable before it leaves,

@@ -64,7 +64,7 @@ fn stamps() {
     let p = shipped(MICRO);
     let parts = [
         "role replica, partitioned, shares fate;",
-        "role order of replica, shares fate, sequencer;",
+        "role order of replica, shares fate;",
         "message announce(from: leader, req: Req, ballot: u64) to order;",
         "message store(from: leader, req: Req, payload: Bytes) to replica routed by req;",
         "on store_now(from, req, payload), top(b), let sealed",
@@ -79,10 +79,10 @@ fn acceptors_by_slot() {
     let parts = [
         "message phase2a(ballot: Ballot, slot: u64, value: Value) to acceptor routed by slot;",
         "message executed(by: replica, upto: u64) to order;",
-        "message order_phase1a(ballot: Ballot) to acceptor routed to all, ordered;",
+        "message order_phase1a(step_number: u64, ballot: Ballot) to acceptor routed to all;",
         "durable var promised(ballot: Max<Ballot>);",
         "reports_total(n, x0, sum(x1)) <= reports_parts(n, _, x0, x1);",
-        "order_phase1a(x0) @ me <~ phase1a_now(x0);",
+        "phase1a_out(n, x0) <= decide(n), phase1a_now(x0);",
     ];
     judge(&p, "acceptor", "slot", Ok(&parts));
     // What the other roles send stays as it is.
@@ -186,7 +186,7 @@ fn timers_and_the_rest() {
     );
     check(&node(&shared), "k", Err(("partial.timer", "bump")));
     let negated = format!("{RAISE} told(k, v) @ p <~ set(k, v, b), !raise(b), top(_), peer(p);");
-    check(&node(&negated), "k", Ok(&["!order_raise(b)"]));
+    check(&node(&negated), "k", Ok(&["!raise_seen(b)"]));
     let start = format!("{RAISE} told(k, v) @ p <~ start(_), kv(k, v), peer(p);");
     check(&node(&start), "k", Err(("partial.start", "start(_)")));
 }
