@@ -51,3 +51,22 @@ fn every_format_labels_places() {
     assert!(g.dot().contains("color=blue"), "messages cross clusters");
     assert_eq!(g.svg(), g.svg(), "the layout is deterministic");
 }
+
+#[test]
+fn parts_stand_with_their_whole() {
+    let g = graph(
+        "protocol p; role part of whole, partitioned; role other; role whole;
+        message m(x: u64) to part routed by x; message n(x: u64) to other;
+        at whole { m(x) @ p <~ start(x), part(p); }
+        at part { n(x) @ o <~ m(x), other(o); }
+        at other { on n(..) {} }",
+    );
+    let (dot, mermaid) = (g.dot(), g.mermaid());
+    let at = |text: &str, what: &str| text.find(what).unwrap_or_else(|| panic!("no {what} in {text}"));
+    assert!(at(&dot, "cluster_family_2") < at(&dot, "label=\"whole\""));
+    assert!(at(&dot, "label=\"whole\"") < at(&dot, "label=\"part of whole\""));
+    assert!(at(&mermaid, "family_2 [\"whole and its parts\"]") < at(&mermaid, "subgraph part"));
+    assert_eq!(dot.matches("subgraph cluster_").count() + 1, dot.lines().filter(|l| l.trim() == "}").count());
+    assert_eq!(mermaid.matches("subgraph ").count(), mermaid.matches("    end\n").count());
+    assert!(g.svg().contains("part of whole"));
+}

@@ -26,6 +26,7 @@ impl Graph {
             builder.fold();
             roles.push(Cluster {
                 name: ir.roles[role].name.clone(),
+                whole: ir.roles[role].part_of.map(|whole| whole.index()),
                 nodes: builder.nodes,
                 edges: builder.edges,
             });

@@ -10,7 +10,7 @@ impl Graph {
     /// Draws the lanes at a corner and says how wide and high they are.
     pub(super) fn lanes(&self, canvas: &mut Canvas, x: f64, y: f64) -> (f64, f64) {
         let mut names = vec!["clients".to_string()];
-        names.extend(self.roles.iter().map(|r| r.name.clone()));
+        names.extend((0..self.roles.len()).map(|r| self.role_title(r)));
         let lane = |role: Option<usize>| role.map_or(0, |r| r + 1);
         let labels: Vec<(String, String)> =
             self.wires.iter().map(|w| (w.title.clone(), self.lines(w))).collect();

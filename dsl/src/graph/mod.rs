@@ -33,6 +33,8 @@ pub struct Graph {
 pub struct Cluster {
     /// The role's name.
     pub name: String,
+    /// The role that it is a part of: position in [`Graph::roles`].
+    pub whole: Option<usize>,
     /// Relations and rules.
     pub nodes: Vec<Node>,
     /// Between nodes, by position.
@@ -123,6 +125,19 @@ pub struct Wire {
 }
 
 impl Graph {
+    /// Roles in the order of drawing: each whole, then its parts.
+    pub(super) fn families(&self) -> Vec<Vec<usize>> {
+        let parts = |whole: usize| (0..self.roles.len()).filter(move |&r| self.roles[r].whole == Some(whole));
+        let wholes = (0..self.roles.len()).filter(|&r| self.roles[r].whole.is_none());
+        wholes.map(|whole| std::iter::once(whole).chain(parts(whole)).collect()).collect()
+    }
+    /// A role as a title: parts name their whole.
+    pub(super) fn role_title(&self, role: usize) -> String {
+        match self.roles[role].whole {
+            Some(whole) => format!("{} of {}", self.roles[role].name, self.roles[whole].name),
+            None => self.roles[role].name.clone(),
+        }
+    }
     /// `file:line`.
     pub fn place(&self, line: usize) -> String {
         format!("{}:{line}", self.file)

@@ -109,15 +109,17 @@ impl Graph {
         width = width.max(w + 20.0 + legend.0);
         y += h.max(legend.1) + 20.0;
         // Roles stand side by side as far as the widest leaves room.
-        let laid: Vec<(Laid, &Cluster)> = self.roles.iter().map(|c| (self.lay(c), c)).collect();
+        // Parts stand behind their whole.
+        let order: Vec<usize> = self.families().into_iter().flatten().collect();
+        let laid: Vec<(Laid, usize)> = order.iter().map(|&c| (self.lay(&self.roles[c]), c)).collect();
         width = laid.iter().map(|(l, _)| l.size.0).fold(width, f64::max);
         let (mut x, mut row) = (0.0_f64, 0.0_f64);
-        for (laid, cluster) in &laid {
+        for (laid, role) in &laid {
             if x > 0.0 && x + laid.size.0 > width {
                 y += row + GAP;
                 (x, row) = (0.0, 0.0);
             }
-            self.cluster(&mut canvas, cluster, laid, (MARGIN + x, y));
+            self.cluster(&mut canvas, *role, laid, (MARGIN + x, y));
             x += laid.size.0 + GAP;
             row = row.max(laid.size.1);
         }
@@ -164,10 +166,11 @@ impl Graph {
         Laid { boxes, layout, size }
     }
 
-    fn cluster(&self, canvas: &mut Canvas, cluster: &Cluster, laid: &Laid, (x, y): (f64, f64)) {
+    fn cluster(&self, canvas: &mut Canvas, role: usize, laid: &Laid, (x, y): (f64, f64)) {
+        let cluster = &self.roles[role];
         let Laid { boxes, layout, size } = laid;
         canvas.rect((x, y), *size, 8.0, "cluster");
-        canvas.text(x + 14.0, y + 22.0, &cluster.name, "role");
+        canvas.text(x + 14.0, y + 22.0, &self.role_title(role), "role");
         let shift = |p: (f64, f64)| (p.0 + x + 16.0, p.1 + y + 36.0);
         for (edge, path) in cluster.edges.iter().zip(&layout.paths) {
             let points: Vec<(f64, f64)> = path.iter().map(|p| shift(*p)).collect();

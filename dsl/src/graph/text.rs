@@ -10,8 +10,11 @@ impl Graph {
         let _ = writeln!(out, "digraph {} {{", self.name);
         let _ = writeln!(out, "    rankdir=LR; compound=true; fontname=\"Helvetica\";");
         let _ = writeln!(out, "    node [fontname=\"Helvetica\", fontsize=10]; edge [fontsize=9];");
-        for (c, cluster) in self.roles.iter().enumerate() {
-            let _ = writeln!(out, "    subgraph cluster_{c} {{\n        label={:?};", cluster.name);
+        for (c, cluster, first, last) in self.drawn() {
+            if first {
+                let _ = writeln!(out, "    subgraph cluster_family_{c} {{\n        style=dashed;");
+            }
+            let _ = writeln!(out, "    subgraph cluster_{c} {{\n        label={:?};", self.role_title(c));
             for (n, node) in cluster.nodes.iter().enumerate() {
                 let label = format!("{}\n{}", node.title, self.place(node.line));
                 let style = match node.kind {
@@ -40,6 +43,9 @@ impl Graph {
                 let _ = writeln!(out, "        n{c}_{} -> n{c}_{} [{style}];", edge.from, edge.to);
             }
             out.push_str("    }\n");
+            if last {
+                out.push_str("    }\n");
+            }
         }
         for (from, to) in self.links() {
             let _ = writeln!(
@@ -56,8 +62,15 @@ impl Graph {
     pub fn mermaid(&self) -> String {
         let mut out = String::from("flowchart LR\n");
         let escape = |text: &str| text.replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;");
-        for (c, cluster) in self.roles.iter().enumerate() {
-            let _ = writeln!(out, "    subgraph {}", cluster.name);
+        for (c, cluster, first, last) in self.drawn() {
+            if first {
+                let _ = writeln!(out, "    subgraph family_{c} [\"{} and its parts\"]", cluster.name);
+            }
+            match cluster.whole {
+                Some(_) => writeln!(out, "    subgraph {} [\"{}\"]", cluster.name, self.role_title(c)),
+                None => writeln!(out, "    subgraph {}", cluster.name),
+            }
+            .expect("text has room");
             for (n, node) in cluster.nodes.iter().enumerate() {
                 let (open, close) = match node.kind {
                     NodeKind::Message | NodeKind::Request => (">", "]"),
@@ -82,9 +95,24 @@ impl Graph {
                 let _ = writeln!(out, "        n{c}_{} {arrow} n{c}_{}", edge.from, edge.to);
             }
             out.push_str("    end\n");
+            if last {
+                out.push_str("    end\n");
+            }
         }
         for (from, to) in self.links() {
             let _ = writeln!(out, "    n{}_{} ==> n{}_{}", from.0, from.1, to.0, to.1);
+        }
+        out
+    }
+
+    /// Roles in order, each with whether it opens a family of several and whether it closes one.
+    fn drawn(&self) -> Vec<(usize, &super::Cluster, bool, bool)> {
+        let mut out = Vec::new();
+        for family in self.families() {
+            let (several, n) = (family.len() > 1, family.len());
+            for (i, role) in family.into_iter().enumerate() {
+                out.push((role, &self.roles[role], several && i == 0, several && i + 1 == n));
+            }
         }
         out
     }
