@@ -34,7 +34,7 @@ fn scale(source: &mut Source, dice: &mut Dice) {
     let (node, peer, part) = (dice.percent(30), dice.percent(40), dice.percent(30));
     for line in &mut source.outside {
         let routed = line.ends_with("to peer") && peer || line.ends_with("at node") && node;
-        if !routed && !(line.ends_with("to node") && node) {
+        if !(routed || line.ends_with("to node") && node) {
             continue;
         }
         let mut ways = vec!["routed by c0", "routed by Some(c0.clone())"];

@@ -224,7 +224,7 @@ pub fn campaign(
             }
             let seed = options.first + number;
             let plan = tester.plan(&options.shape, workload, seed);
-            let compare = options.compare > 0 && number % options.compare == 0;
+            let compare = options.compare > 0 && number.is_multiple_of(options.compare);
             let outcome = if compare { tester.run_compared(&plan) } else { tester.run(&plan) };
             report.add(tester, &outcome);
             let progress_now = Progress {
