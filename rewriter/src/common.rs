@@ -3,7 +3,7 @@
 //! | item | asks |
 //! |---|---|
 //! | `heads` | rules with the same head that is local to the role lie together (section 1) |
-//! | `stream` | the `ordered` messages to one role lie together: a unit is a whole tick |
+//! | `stream` | the `ordered` messages to one role are sent, and those to this role taken, by one half: a unit is whole |
 //! | `event-driven` | every rule that does something has an event: a half without events sleeps |
 //! | `ends` | no macro-step of the role is seen to run for ever: it would stop the other half in the original |
 //! | `start` | no rule reads `start`: it belongs to the first tick of the whole, and a part has its own first tick |
@@ -83,6 +83,24 @@ fn stream(s: &Sides<'_>) -> Result<(), Against> {
             .label(s.rule(other).place, "sent by the other")
             .help("a unit of the stream is what one macro-step sends: move all its heads, or none"));
         }
+    }
+    // A unit that arrives is taken whole, too.
+    let mut taken: BTreeMap<Side, RelId> = BTreeMap::new();
+    for (rel, side) in &s.relations {
+        if s.relation(*rel).delivery.ordered {
+            taken.entry(*side).or_insert(*rel);
+        }
+    }
+    if let (Some(stays), Some(moves)) = (taken.get(&Side::Stays), taken.get(&Side::Moves)) {
+        let (stays, moves) = (s.relation(*stays), s.relation(*moves));
+        return Err(Against::new(
+            "stream",
+            moves.place,
+            format!("`{}` and `{}` may come in one unit, which one half has to take", moves.name, stays.name),
+        )
+        .here("taken by the half that moves")
+        .label(stays.place, "taken by the half that stays")
+        .help("let one half take all ordered messages, and pass on what the other needs"));
     }
     Ok(())
 }

@@ -341,6 +341,11 @@ fn role_named(p: &Protocol, cut: &Cut) -> Result<RoleId, Against> {
         )
         .help("split a role first, then partition its parts"));
     }
+    if p.role(role).sequencer {
+        let message = format!("`{}` is a sequencer: its steps are one order", cut.role);
+        return Err(Against::new("cut", p.role(role).place, message)
+            .help("split a role first, then partition its parts"));
+    }
     Ok(role)
 }
 

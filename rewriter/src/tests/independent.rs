@@ -102,6 +102,16 @@ fn streams_stay_whole() {
 }
 
 #[test]
+fn a_unit_is_taken_whole() {
+    let text = program("reply get(r, n) <~ get(r, _), asked(n); seen(n) <= a(n); asked(n) <+ b(n);").replace(
+        "role server;",
+        "role server;\nmessage a(n: u64) to server ordered;\nmessage b(n: u64) to server ordered;",
+    );
+    let outcome = independent(&parse(&text), &Cut::new("server", "part", &["asked", "get"]));
+    refuses(&text, outcome, "independent.stream", "b(n: u64)");
+}
+
+#[test]
 fn unread_tables_are_split_by_writer() {
     let text = program(
         "reply get(r, n) <~ get(r, _), asked(n); durable table journal(k: u64); journal(k) <= put(_, k); journal(k) <= get(_, k);",
