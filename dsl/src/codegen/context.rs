@@ -33,7 +33,9 @@ impl<'a> Cx<'a> {
     /// For a role.
     pub fn new(protocol: &'a ir::Protocol, plan: &'a RolePlan) -> Cx<'a> {
         let integer = |ty: &ir::Tokens| is_integer(protocol, ty);
-        let stored = (0..plan.relations.len()).map(|i| Stored::of(plan, RelIx(i as u32), &integer)).collect();
+        let mut stored: Vec<Stored> =
+            (0..plan.relations.len()).map(|i| Stored::of(plan, RelIx(i as u32), &integer)).collect();
+        super::storage::attach(plan, &mut stored);
         Cx {
             protocol,
             plan,
@@ -51,6 +53,26 @@ impl<'a> Cx<'a> {
     /// Its storage.
     pub fn store(&self, ix: RelIx) -> &Stored {
         &self.stored[ix.index()]
+    }
+    /// The table, its first index and the place among its handles of a timer whose rows a table carries.
+    pub fn attached(&self, timer: RelIx) -> Option<(RelIx, &super::storage::Physical, usize)> {
+        self.all().find_map(|rel| match &self.store(rel).shape {
+            super::storage::Shape::State { indexes, .. } => {
+                let first = indexes.first()?;
+                let place = first.handles.iter().position(|a| a.timer == timer)?;
+                Some((rel, first, place))
+            }
+            _ => None,
+        })
+    }
+    /// Whether a view is the rows of such a timer.
+    pub fn is_attached(&self, view: RelIx) -> bool {
+        self.all().any(|rel| match &self.store(rel).shape {
+            super::storage::Shape::State { indexes, .. } => {
+                indexes.first().is_some_and(|first| first.handles.iter().any(|a| a.view == view))
+            }
+            _ => false,
+        })
     }
     /// All relations.
     pub fn all(&self) -> impl Iterator<Item = RelIx> + use<> {

@@ -206,6 +206,12 @@ impl Cx<'_> {
 
     fn storage_ty(&self, rel: RelIx, p: &Physical) -> TokenStream {
         let prefix = self.columns_ty(rel, &p.prefix);
+        if !p.handles.is_empty() {
+            let rest = p.rest.iter().map(|&c| self.ty(&self.rel(rel).columns[c]));
+            let handles = p.handles.iter().map(|_| quote!(__core::store::timer::Handle));
+            let rest = tuple(rest.chain(handles));
+            return quote!(__core::store::Map<#prefix, #rest>);
+        }
         match p.kind {
             Kind::Set => quote!(__core::store::Map<#prefix, ()>),
             Kind::Ranges => {
@@ -252,7 +258,11 @@ impl Cx<'_> {
                         Class::Input(kind) => {
                             out.push((inbox_field(rel), quote!(::std::vec::Vec<#row>)));
                             if let InputKind::Timer { .. } = kind {
-                                out.push((field("timer", rel), quote!(__core::store::timer::Timer<#row>)));
+                                let kind = match self.attached(rel) {
+                                    Some(_) => quote!(__core::store::timer::Queue<#row>),
+                                    None => quote!(__core::store::timer::Timer<#row>),
+                                };
+                                out.push((field("timer", rel), kind));
                             }
                         }
                         Class::Event { aggregate: Some(spec) } => {
@@ -795,10 +805,23 @@ impl Cx<'_> {
                 }));
             });
             let parse = self.row_of_value(rel);
+            let fire_one = match self.attached(rel) {
+                None => quote!(self.#queue.fire(&__row)),
+                Some((_, first, place)) => {
+                    let storage = &first.field;
+                    let key = tuple(first.prefix.iter().map(|c| {
+                        let columns = &first.handles[place].columns;
+                        let i = syn::Index::from(columns.iter().position(|x| x == c).expect("the key"));
+                        quote!(::core::clone::Clone::clone(&__row.#i))
+                    }));
+                    let handle = syn::Index::from(first.rest.len() + place);
+                    quote!(self.#storage.get(&#key).is_some_and(|__s| self.#queue.fire(__s.#handle)))
+                }
+            };
             one.extend(quote! {
                 #tag => {
                     let Some(__row) = #parse else { return false };
-                    if !self.#queue.fire(&__row) { return false; }
+                    if !(#fire_one) { return false; }
                     self.#inbox.push(__row);
                     self.__input += 1;
                     true

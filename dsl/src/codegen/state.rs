@@ -73,6 +73,12 @@ impl Cx<'_> {
                 _ => false,
             });
             let weight = if p.negated { quote!(let __w = -__w;) } else { quote!() };
+            // A timer's rows that the table carries are followed for those who look on.
+            let to_attached = p.tails.iter().all(|t| match &t.emit {
+                crate::plan::Emit::Row { rel, .. } => self.is_attached(*rel),
+                _ => false,
+            });
+            let body = if to_attached { quote!(if self.__trace { #body }) } else { body };
             if insert_only { quote!({ if __w > 0 { #body } }) } else { quote!({ #weight #body }) }
         });
         let row_ty = self.row_ty(rel);
@@ -97,12 +103,36 @@ impl Cx<'_> {
             _ => false,
         })
     }
+    /// What the first index holds behind the key of a row, with new handles of timers.
+    fn first_rest(&self, p: &Physical, row: &Ident) -> TokenStream {
+        let rest = p.rest.iter().map(|&c| {
+            let c = syn::Index::from(c);
+            quote!(::core::clone::Clone::clone(&#row.#c))
+        });
+        let handles = p.handles.iter().map(|a| {
+            let (queue, waits) = (field("timer", a.timer), self.part(row, &a.columns));
+            quote!(self.#queue.plus(#waits))
+        });
+        tuple(rest.chain(handles))
+    }
+    /// What becomes of the handles in a value of the first index that was taken out.
+    fn drop_handles(&self, p: &Physical, value: &TokenStream) -> TokenStream {
+        let all = p.handles.iter().enumerate().map(|(i, a)| {
+            let (queue, i) = (field("timer", a.timer), syn::Index::from(p.rest.len() + i));
+            quote!(self.#queue.minus(#value.#i);)
+        });
+        quote!(#(#all)*)
+    }
     /// Puts a row into the first index, as a condition: whether it was not there.
     fn first_put(&self, rel: RelIx, row: &Ident) -> TokenStream {
         let Shape::State { indexes, .. } = &self.store(rel).shape else { return quote!(true) };
         let Some(p) = indexes.first() else { return quote!(true) };
         let (storage, key, rest) = (&p.field, self.part(row, &p.prefix), self.part(row, &p.rest));
         match (p.kind, self.sizes_of(rel)) {
+            (Kind::Set | Kind::Map, _) if !p.handles.is_empty() => {
+                let rest = self.first_rest(p, row);
+                quote!(self.#storage.try_insert_with(#key, || #rest).is_none())
+            }
             (Kind::Set, _) => quote!(self.#storage.insert(#key, ()).is_none()),
             (Kind::Map | Kind::One, _) => quote!(self.#storage.insert(#key, #rest).is_none()),
             (_, Some(view)) => {
@@ -121,6 +151,13 @@ impl Cx<'_> {
         let Some(p) = indexes.first() else { return quote!(true) };
         let (storage, key, rest) = (&p.field, self.part(row, &p.prefix), self.part(row, &p.rest));
         match (p.kind, self.sizes_of(rel)) {
+            (Kind::Set | Kind::Map, _) if !p.handles.is_empty() => {
+                let handles = self.drop_handles(p, &quote!(__s));
+                quote!(match self.#storage.remove(&#key) {
+                    Some(__s) => { #handles true }
+                    None => false,
+                })
+            }
             (Kind::Set | Kind::Map | Kind::One, _) => quote!(self.#storage.remove(&#key).is_some()),
             (_, Some(view)) => {
                 let list = field("gs", view);
@@ -168,6 +205,7 @@ impl Cx<'_> {
         for timer in self.all() {
             if let Class::Input(InputKind::Timer { rows }) = &self.rel(timer).class
                 && *rows == rel
+                && self.attached(timer).is_none()
             {
                 let queue = field("timer", timer);
                 more_up.extend(quote!(self.#queue.plus(__r);));
@@ -371,8 +409,15 @@ impl Cx<'_> {
                     }
                 } else {
                     let (name, rules) = (self.name(rel), self.writers(rel));
+                    let insert = match first.handles.is_empty() {
+                        true => quote!(try_insert(#key, #rest)),
+                        false => {
+                            let rest = self.first_rest(first, &row);
+                            quote!(try_insert_with(#key, || #rest))
+                        }
+                    };
                     quote! {
-                        if let Some(__old) = self.#storage.try_insert(#key, #rest) {
+                        if let Some(__old) = self.#storage.#insert {
                             if #same { return Ok(false); }
                             return Err(__core::code::conflict_at(#name, &#key, __rules(__rule), #rules));
                         }
@@ -416,9 +461,11 @@ impl Cx<'_> {
         Some(match first.kind {
             Kind::Set | Kind::Map | Kind::One => {
                 let row = row(&clone);
+                let handles = self.drop_handles(first, &quote!(__s));
                 quote! {
                     if let Some(__s) = self.#storage.remove(&__key) {
                         let _ = &__s;
+                        #handles
                         let __row: #row_ty = #row;
                         self.#dropped(&__row);
                         __changed = true;

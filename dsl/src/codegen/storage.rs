@@ -19,6 +19,20 @@ pub struct Physical {
     pub rest: Vec<usize>,
     /// The field of the node.
     pub field: Ident,
+    /// Timers whose rows are those of the relation, one for one: their handles stand behind the other columns. Only
+    /// the first index has them.
+    pub handles: Vec<Attached>,
+}
+
+/// A timer whose rows are those of a table.
+#[derive(Clone, Debug)]
+pub struct Attached {
+    /// The timer.
+    pub timer: RelIx,
+    /// The view of its rows.
+    pub view: RelIx,
+    /// By column of the view: the column of the table.
+    pub columns: Vec<usize>,
 }
 
 /// The container of an index.
@@ -255,6 +269,31 @@ impl Stored {
     }
 }
 
+/// Lets tables carry the handles of timers whose rows are theirs.
+///
+/// Such a view's columns are the key that decides the table's membership, so that a row of the table begins and
+/// ceases to be exactly when the timer's row does.
+pub fn attach(plan: &RolePlan, stored: &mut [Stored]) {
+    for (i, relation) in plan.relations.iter().enumerate() {
+        let Class::Input(InputKind::Timer { rows: view }) = relation.class else { continue };
+        let Shape::State { accumulator: Accumulator::Direct, .. } = stored[view.index()].shape else { continue };
+        let Class::View { storage: ViewStorage::Projection { rel, columns, .. }, .. } =
+            &plan.relation(view).class
+        else {
+            continue;
+        };
+        let table = &mut stored[rel.index()];
+        let Shape::State { indexes, .. } = &mut table.shape else { continue };
+        let Some(first) = indexes.first_mut() else { continue };
+        let mut sorted = columns.clone();
+        sorted.sort_unstable();
+        if table.self_probed || !matches!(first.kind, Kind::Set | Kind::Map) || first.prefix != sorted {
+            continue;
+        }
+        first.handles.push(Attached { timer: RelIx(i as u32), view, columns: columns.clone() });
+    }
+}
+
 /// Whether an index of a table is the one that decides membership, and knows the sizes of its groups.
 fn sized(plan: &RolePlan, rel: RelIx, index: IndexIx, integer: &dyn Fn(&ir::Tokens) -> bool) -> bool {
     let relation = plan.relation(rel);
@@ -299,7 +338,7 @@ fn physical(
             _ => Kind::Multi,
         });
         let field = format_ident!("__t{}_{}", ix.0, out.len());
-        out.push(Physical { kind, prefix: columns.to_vec(), rest, field });
+        out.push(Physical { kind, prefix: columns.to_vec(), rest, field, handles: vec![] });
     };
     // The first decides membership.
     let last = relation.columns.last();

@@ -195,6 +195,24 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
             }
         }
     }
+    /// Puts a value, made only then, under a key unless there is one, which is returned then.
+    #[inline]
+    pub fn try_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> Option<&V> {
+        let hash = hash_of(&key);
+        let mut place = self.place(hash);
+        if self.segments[place].read().len() >= FULL {
+            place = self.make_room(hash);
+        }
+        let rows = self.segments[place].write();
+        match rows.entry(hash, |row| row.0 == key, |row| hash_of(&row.0)) {
+            Entry::Occupied(found) => Some(&found.into_mut().1),
+            Entry::Vacant(gap) => {
+                self.len += 1;
+                gap.insert((key, make()));
+                None
+            }
+        }
+    }
     /// Takes a row out.
     #[inline]
     pub fn remove(&mut self, key: &K) -> Option<V> {
@@ -290,7 +308,11 @@ mod tests {
                 let key = (dice.below(keys) << 5, 7);
                 match dice.below(9) {
                     8 => {
-                        assert_eq!(map.try_insert(key, step).copied(), twin.get(&key).copied());
+                        let found = match dice.below(2) {
+                            0 => map.try_insert(key, step),
+                            _ => map.try_insert_with(key, || step),
+                        };
+                        assert_eq!(found.copied(), twin.get(&key).copied());
                         twin.entry(key).or_insert(step);
                     }
                     0..4 => assert_eq!(map.insert(key, step), twin.insert(key, step)),

@@ -1,51 +1,61 @@
 //! The rows of a timer and when they are due.
+//!
+//! A [`Queue`] knows its rows by handles. Where the rows of a timer are those of a table, one for one, the table's
+//! rows carry the handles; otherwise a [`Timer`] finds them by a map of its own.
 
 use super::map::{Map, hash_of};
 use hashbrown::HashTable;
 use std::collections::BTreeSet;
 use std::hash::Hash;
 
-/// Where a row of a timer stands.
-#[derive(Clone, Copy, Debug)]
+/// Where a row of a queue stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
-    /// Waits in a slot.
-    Waits(u32),
+    /// Nowhere: the slot is free.
+    Free,
+    /// Waits, in the list or in the tree.
+    Waits,
     /// Has fired and, if it repeats, waits anew at the end of the tick.
-    Fired {
-        /// The delay that it waited, without jitter.
-        delay: u64,
-    },
+    Fired,
     /// Has fired once and for all, and still holds.
     Spent,
     /// Held before the first tick: begins to wait in it.
     Held,
 }
 
+/// A row of a [`Queue`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Handle(u32);
+
 #[derive(Clone, Debug)]
 struct Slot<R> {
     row: Option<R>,
     due: u64,
-    delay: u64,
     before: u32,
     after: u32,
+    state: State,
+    /// It ceased to hold in this tick.
+    leaving: bool,
+    /// How often its delay was doubled.
+    times: u8,
 }
 
 const NONE: u32 = u32::MAX;
 
-/// A timer's rows. Rows with one constant delay form a list in order of insertion, others a search tree.
+/// A timer's rows by handle. While rows are due in the order in which they came, they form a list, else a search
+/// tree.
 #[derive(Clone, Debug)]
-pub struct Timer<R> {
-    rows: Map<R, State>,
+pub struct Queue<R> {
     slots: Vec<Slot<R>>,
     free: Vec<u32>,
     first: u32,
     last: u32,
     sorted: bool,
     by_due: BTreeSet<(u64, u32)>,
-    /// Rows that fired since the last [`Timer::rest`].
-    fired: Vec<R>,
-    /// Rows that left in this tick, with where they stood: one that comes back in the same tick never left.
-    left: Vec<Option<(R, State)>>,
+    /// Slots that fired since the last [`Queue::rest`].
+    fired: Vec<u32>,
+    /// Slots whose rows left in this tick: one that comes back in the same tick never left.
+    left: Vec<u32>,
     /// Positions in `left` by hash, once it is asked for more than a few.
     left_index: HashTable<u32>,
     left_indexed: usize,
@@ -75,10 +85,9 @@ impl Tick {
     }
 }
 
-impl<R> Default for Timer<R> {
+impl<R> Default for Queue<R> {
     fn default() -> Self {
-        Timer {
-            rows: Map::default(),
+        Queue {
             slots: Vec::new(),
             free: Vec::new(),
             first: NONE,
@@ -95,69 +104,32 @@ impl<R> Default for Timer<R> {
     }
 }
 
-impl<R: Hash + Eq + Clone> Timer<R> {
+impl<R: Hash + Eq + Clone> Queue<R> {
     /// Begins a tick.
     #[inline]
     pub fn open(&mut self, tick: Tick) {
         self.tick = tick;
         if !self.opened {
             self.opened = true;
-            let held: Vec<R> = self.rows.iter().map(|(row, _)| row.clone()).collect();
-            held.iter().for_each(|row| self.plus(row));
+            for number in 0..self.slots.len() as u32 {
+                if self.slots[number as usize].state == State::Held {
+                    self.wait(number, 0, tick.delay);
+                }
+            }
         }
     }
     /// A row begins to hold.
     #[inline]
-    pub fn plus(&mut self, row: &R) {
-        if !self.opened {
-            self.rows.insert(row.clone(), State::Held);
-            return;
-        }
+    pub fn plus(&mut self, row: R) -> Handle {
         if !self.left.is_empty()
-            && let Some((row, state)) = self.returned(row)
+            && let Some(handle) = self.returned(&row)
         {
-            self.rows.insert(row, state);
-            return;
+            return handle;
         }
-        let Tick { now, delay, .. } = self.tick;
-        let due = now.saturating_add(delay).saturating_add(self.tick.jitter(row));
-        let slot = self.wait(row.clone(), due, delay);
-        self.rows.insert(row.clone(), State::Waits(slot));
-    }
-    /// A row ceases to hold.
-    #[inline]
-    pub fn minus(&mut self, row: &R) {
-        if let Some(state) = self.rows.remove(row)
-            && self.opened
-        {
-            self.left.push(Some((row.clone(), state)));
-        }
-    }
-    /// Takes a row back that left in this tick.
-    fn returned(&mut self, row: &R) -> Option<(R, State)> {
-        let is = |l: &Option<(R, State)>| l.as_ref().is_some_and(|l| l.0 == *row);
-        if self.left.len() <= 8 {
-            return self.left.iter().position(is).and_then(|at| self.left[at].take());
-        }
-        let left = &self.left;
-        for at in self.left_indexed as u32..left.len() as u32 {
-            if let Some((row, _)) = &left[at as usize] {
-                self.left_index.insert_unique(hash_of(row), at, |&at| {
-                    left[at as usize].as_ref().map_or(0, |l| hash_of(&l.0))
-                });
-            }
-        }
-        self.left_indexed = left.len();
-        let at = self.left_index.find(hash_of(row), |&at| is(&left[at as usize])).copied()?;
-        self.left[at as usize].take()
-    }
-    /// Whether a row holds, waiting or not.
-    pub fn holds(&self, row: &R) -> bool {
-        self.rows.contains(row)
-    }
-
-    fn wait(&mut self, row: R, due: u64, delay: u64) -> u32 {
-        let slot = Slot { row: Some(row), due, delay, before: NONE, after: NONE };
+        let jitter = self.tick.jitter(&row);
+        let state = if self.opened { State::Waits } else { State::Held };
+        let due = self.tick.now.saturating_add(self.tick.delay).saturating_add(jitter);
+        let slot = Slot { row: Some(row), due, before: NONE, after: NONE, state, leaving: false, times: 0 };
         let number = match self.free.pop() {
             Some(number) => {
                 self.slots[number as usize] = slot;
@@ -168,20 +140,67 @@ impl<R: Hash + Eq + Clone> Timer<R> {
                 self.slots.len() as u32 - 1
             }
         };
+        if self.opened {
+            self.link(number, due);
+        }
+        Handle(number)
+    }
+    /// A row ceases to hold.
+    #[inline]
+    pub fn minus(&mut self, handle: Handle) {
+        self.slots[handle.0 as usize].leaving = true;
+        self.left.push(handle.0);
+        if !self.opened {
+            self.leave();
+        }
+    }
+    /// Takes a row back that left in this tick.
+    fn returned(&mut self, row: &R) -> Option<Handle> {
+        let slots = &self.slots;
+        let is = |number: u32| {
+            let slot = &slots[number as usize];
+            slot.leaving && slot.row.as_ref() == Some(row)
+        };
+        let number = if self.left.len() <= 8 {
+            self.left.iter().copied().find(|&number| is(number))?
+        } else {
+            let hash = |number: &u32| slots[*number as usize].row.as_ref().map_or(0, hash_of);
+            for number in &self.left[self.left_indexed..] {
+                self.left_index.insert_unique(hash(number), *number, hash);
+            }
+            self.left_indexed = self.left.len();
+            *self.left_index.find(hash_of(row), |&number| is(number))?
+        };
+        self.slots[number as usize].leaving = false;
+        Some(Handle(number))
+    }
+
+    /// Lets a slot wait, with so many doublings behind it.
+    fn wait(&mut self, number: u32, times: u8, delay: u64) {
+        let slot = &mut self.slots[number as usize];
+        let jitter = slot.row.as_ref().map_or(0, |row| self.tick.jitter(row));
+        let due = self.tick.now.saturating_add(delay).saturating_add(jitter);
+        (slot.state, slot.times, slot.due) = (State::Waits, times, due);
+        (slot.before, slot.after) = (NONE, NONE);
+        self.link(number, due);
+    }
+    #[inline]
+    fn link(&mut self, number: u32, due: u64) {
         if !self.sorted && self.last != NONE && self.slots[self.last as usize].due > due {
             self.sort();
         }
         if self.sorted {
             self.by_due.insert((due, number));
         } else {
-            self.slots[number as usize].before = self.last;
             match self.last {
                 NONE => self.first = number,
-                last => self.slots[last as usize].after = number,
+                last => {
+                    self.slots[number as usize].before = last;
+                    self.slots[last as usize].after = number;
+                }
             }
             self.last = number;
         }
-        number
     }
     /// Goes over from a list to a search tree, when a row is due before an earlier one.
     #[cold]
@@ -194,25 +213,24 @@ impl<R: Hash + Eq + Clone> Timer<R> {
         }
         self.last = NONE;
     }
-    fn unlink(&mut self, number: u32) -> Slot<R> {
-        let gap = Slot { row: None, due: 0, delay: 0, before: NONE, after: NONE };
-        let slot = std::mem::replace(&mut self.slots[number as usize], gap);
+    #[inline]
+    fn unlink(&mut self, number: u32) {
+        let slot = &self.slots[number as usize];
         if self.sorted {
             self.by_due.remove(&(slot.due, number));
             // An empty tree may be a list again: a clock that went back once costs nothing for ever.
             self.sorted = !self.by_due.is_empty();
         } else {
-            match slot.before {
-                NONE => self.first = slot.after,
-                before => self.slots[before as usize].after = slot.after,
+            let (before, after) = (slot.before, slot.after);
+            match before {
+                NONE => self.first = after,
+                before => self.slots[before as usize].after = after,
             }
-            match slot.after {
-                NONE => self.last = slot.before,
-                after => self.slots[after as usize].before = slot.before,
+            match after {
+                NONE => self.last = before,
+                after => self.slots[after as usize].before = before,
             }
         }
-        self.free.push(number);
-        slot
     }
 
     /// When the next row is due.
@@ -229,70 +247,132 @@ impl<R: Hash + Eq + Clone> Timer<R> {
             false if self.first == NONE => return None,
             false => self.first,
         };
-        (self.slots[number as usize].due <= now).then(|| self.fire_slot(number))
-    }
-    fn fire_slot(&mut self, number: u32) -> R {
-        let slot = self.unlink(number);
-        let row = slot.row.expect("a waiting slot has a row");
-        self.rows.insert(row.clone(), State::Fired { delay: slot.delay });
-        self.fired.push(row.clone());
-        row
+        if self.slots[number as usize].due > now {
+            return None;
+        }
+        self.fire(Handle(number));
+        self.slots[number as usize].row.clone()
     }
     /// Fires one row, due or not; false if it does not wait.
-    pub fn fire(&mut self, row: &R) -> bool {
-        match self.rows.get(row) {
-            Some(&State::Waits(number)) => {
-                self.fire_slot(number);
-                true
-            }
-            _ => false,
+    pub fn fire(&mut self, handle: Handle) -> bool {
+        let number = handle.0;
+        if self.slots[number as usize].state != State::Waits {
+            return false;
         }
+        self.unlink(number);
+        self.slots[number as usize].state = State::Fired;
+        self.fired.push(number);
+        true
     }
     /// At the end of a tick: rows that left are gone, and fired rows that still hold wait anew with twice
     /// the delay, up to `most`; `None`: they rest for good.
     #[inline]
     pub fn rest(&mut self, most: Option<u64>) {
         if !self.left.is_empty() {
-            let mut left = std::mem::take(&mut self.left);
-            for (_, state) in left.drain(..).flatten() {
-                if let State::Waits(slot) = state {
-                    self.unlink(slot);
-                }
-            }
-            self.left = left;
-            if self.left_indexed > 0 {
-                self.left_index.clear();
-                self.left_indexed = 0;
-            }
+            self.leave();
         }
         if !self.fired.is_empty() {
             self.again(most);
         }
     }
+    /// Frees the slots of rows that left.
+    fn leave(&mut self) {
+        for at in 0..self.left.len() {
+            let number = self.left[at];
+            let slot = &mut self.slots[number as usize];
+            if !slot.leaving {
+                continue;
+            }
+            slot.leaving = false;
+            slot.row = None;
+            if std::mem::replace(&mut slot.state, State::Free) == State::Waits {
+                self.unlink(number);
+            }
+            self.free.push(number);
+        }
+        self.left.clear();
+        if self.left_indexed > 0 {
+            self.left_index.clear();
+            self.left_indexed = 0;
+        }
+    }
     fn again(&mut self, most: Option<u64>) {
-        let now = self.tick.now;
         let mut fired = std::mem::take(&mut self.fired);
-        for row in fired.drain(..) {
-            let Some(&State::Fired { delay }) = self.rows.get(&row) else { continue };
-            let state = match most {
+        for number in fired.drain(..) {
+            let slot = &mut self.slots[number as usize];
+            if slot.state != State::Fired {
+                continue;
+            }
+            match most {
                 Some(most) => {
-                    let delay = delay.saturating_mul(2).min(most);
-                    let due = now.saturating_add(delay).saturating_add(self.tick.jitter(&row));
-                    State::Waits(self.wait(row.clone(), due, delay))
+                    let times = slot.times.saturating_add(1);
+                    let delay = 1u64.checked_shl(times.into()).and_then(|by| self.tick.delay.checked_mul(by));
+                    self.wait(number, times, delay.unwrap_or(u64::MAX).min(most));
                 }
-                None => State::Spent,
-            };
-            self.rows.insert(row, state);
+                None => slot.state = State::Spent,
+            }
         }
         self.fired = fired;
     }
     /// All rows that wait, with their due times, in an order that means nothing.
     pub fn waiting(&self) -> impl Iterator<Item = (u64, &R)> {
-        self.slots.iter().filter_map(|slot| Some((slot.due, slot.row.as_ref()?)))
+        let waits = |slot: &&Slot<R>| slot.state == State::Waits;
+        self.slots.iter().filter(waits).filter_map(|slot| Some((slot.due, slot.row.as_ref()?)))
     }
-    /// Forgets everything.
-    pub fn clear(&mut self) {
-        *self = Timer::default();
+}
+
+/// A queue whose rows are looked up.
+#[derive(Clone, Debug)]
+pub struct Timer<R> {
+    queue: Queue<R>,
+    rows: Map<R, Handle>,
+}
+
+impl<R> Default for Timer<R> {
+    fn default() -> Self {
+        Timer { queue: Queue::default(), rows: Map::default() }
+    }
+}
+
+impl<R: Hash + Eq + Clone> Timer<R> {
+    /// See [`Queue::open`].
+    #[inline]
+    pub fn open(&mut self, tick: Tick) {
+        self.queue.open(tick);
+    }
+    /// A row begins to hold.
+    #[inline]
+    pub fn plus(&mut self, row: &R) {
+        let handle = self.queue.plus(row.clone());
+        self.rows.insert(row.clone(), handle);
+    }
+    /// A row ceases to hold.
+    #[inline]
+    pub fn minus(&mut self, row: &R) {
+        if let Some(handle) = self.rows.remove(row) {
+            self.queue.minus(handle);
+        }
+    }
+    /// See [`Queue::next_due`].
+    pub fn next_due(&self) -> Option<u64> {
+        self.queue.next_due()
+    }
+    /// See [`Queue::fire_next`].
+    pub fn fire_next(&mut self, now: u64) -> Option<R> {
+        self.queue.fire_next(now)
+    }
+    /// Fires one row, due or not; false if it does not wait.
+    pub fn fire(&mut self, row: &R) -> bool {
+        self.rows.get(row).is_some_and(|handle| self.queue.fire(*handle))
+    }
+    /// See [`Queue::rest`].
+    #[inline]
+    pub fn rest(&mut self, most: Option<u64>) {
+        self.queue.rest(most);
+    }
+    /// See [`Queue::waiting`].
+    pub fn waiting(&self) -> impl Iterator<Item = (u64, &R)> {
+        self.queue.waiting()
     }
 }
 
@@ -357,9 +437,9 @@ mod tests {
                 assert!(
                     waiting.iter().copied().eq(twin.iter().filter_map(|(r, w)| Some((*r, w.as_ref()?.0))))
                 );
-                assert!(twin.keys().all(|row| timer.holds(row)));
+                assert!(twin.keys().all(|row| timer.rows.contains(row)));
             }
-            assert!(timer.slots.len() <= 50);
+            assert!(timer.queue.slots.len() <= 50);
         }
     }
 }
