@@ -114,7 +114,10 @@ pub fn put_varint(n: u64, out: &mut Vec<u8>) {
     } else if n < 1 << 56 {
         let more = (63 - n.leading_zeros() as usize) / 7;
         let word = n << (more + 1) | ((1 << more) - 1);
-        out.extend_from_slice(&word.to_le_bytes()[..=more]);
+        // A whole word is one store; what is too much is dropped again.
+        let end = out.len() + more + 1;
+        out.extend_from_slice(&word.to_le_bytes());
+        out.truncate(end);
     } else {
         out.push(0xff);
         out.extend_from_slice(&n.to_le_bytes());

@@ -135,6 +135,17 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
     pub fn contains(&self, key: &K) -> bool {
         self.get(key).is_some()
     }
+    /// Whether the map is larger than a processor's nearest caches, so that [`Map::warm`] is worth its while.
+    #[inline]
+    pub fn is_large(&self) -> bool {
+        self.segments.len() > 2
+    }
+    /// Looks a key up for nothing but to have it near: look-ups in a row that do not wait for each other's results
+    /// wait for memory together.
+    #[inline]
+    pub fn warm(&self, key: &K) -> usize {
+        usize::from(self.contains(key))
+    }
     /// The value under a key, to be changed.
     #[inline]
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {

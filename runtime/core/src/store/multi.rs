@@ -10,28 +10,45 @@ use std::hash::Hash;
 /// Rows that a group holds before it becomes a set.
 const SMALL: usize = 12;
 
-/// The rows under one prefix.
-#[derive(Clone, Debug)]
+/// The rows under one prefix. Up to four are in place.
+#[derive(Clone, Debug, Default)]
 pub enum Group<S> {
-    /// A few, searched one by one; inline up to four.
-    Small(SmallVec<[S; 4]>),
+    /// None.
+    #[default]
+    Empty,
+    /// One.
+    One([S; 1]),
+    /// Two.
+    Two([S; 2]),
+    /// Three.
+    Three([S; 3]),
+    /// Four.
+    Four([S; 4]),
+    /// A few, searched one by one.
+    Few(Vec<S>),
     /// Many.
     Large(Box<Map<S, ()>>),
 }
 
-impl<S> Default for Group<S> {
-    fn default() -> Self {
-        Group::Small(SmallVec::new())
-    }
-}
-
 impl<S: Hash + Eq + Clone> Group<S> {
+    /// The rows, unless there are many.
+    #[inline]
+    fn few(&self) -> &[S] {
+        match self {
+            Group::One(rows) => rows,
+            Group::Two(rows) => rows,
+            Group::Three(rows) => rows,
+            Group::Four(rows) => rows,
+            Group::Few(rows) => rows,
+            Group::Empty | Group::Large(_) => &[],
+        }
+    }
     /// The number of rows.
     #[inline]
     pub fn len(&self) -> usize {
         match self {
-            Group::Small(rows) => rows.len(),
             Group::Large(rows) => rows.len(),
+            _ => self.few().len(),
         }
     }
     /// Whether there are no rows.
@@ -43,68 +60,109 @@ impl<S: Hash + Eq + Clone> Group<S> {
     #[inline]
     pub fn contains(&self, row: &S) -> bool {
         match self {
-            Group::Small(rows) => rows.contains(row),
             Group::Large(rows) => rows.contains(row),
+            _ => self.few().contains(row),
         }
     }
     /// Puts a row in; false if it was there.
     #[inline]
     pub fn insert(&mut self, row: S) -> bool {
-        match self {
-            Group::Small(rows) => {
-                if rows.contains(&row) {
-                    return false;
-                }
-                if rows.len() < SMALL {
-                    rows.push(row);
-                    return true;
-                }
-                self.enlarge(row);
-                true
-            }
-            Group::Large(rows) => rows.insert(row, ()).is_none(),
-        }
+        self.insert_sized(row).is_some()
     }
-    #[cold]
-    fn enlarge(&mut self, row: S) {
-        let mut large = Map::default();
-        if let Group::Small(rows) = self {
-            rows.drain(..).for_each(|row| {
-                large.insert(row, ());
-            });
+    /// Puts a row in; how many there are then, or `None` if it was there.
+    #[inline]
+    pub fn insert_sized(&mut self, row: S) -> Option<usize> {
+        let there = match &*self {
+            Group::Empty => false,
+            Group::One([a]) => *a == row,
+            Group::Two([a, b]) => *a == row || *b == row,
+            Group::Three([a, b, c]) => *a == row || *b == row || *c == row,
+            _ => return self.insert_more(row),
+        };
+        if there {
+            return None;
         }
-        large.insert(row, ());
-        *self = Group::Large(Box::new(large));
+        let (group, size) = match std::mem::take(self) {
+            Group::One([a]) => (Group::Two([a, row]), 2),
+            Group::Two([a, b]) => (Group::Three([a, b, row]), 3),
+            Group::Three([a, b, c]) => (Group::Four([a, b, c, row]), 4),
+            _ => (Group::One([row]), 1),
+        };
+        self.put(group);
+        Some(size)
+    }
+    /// Takes the place of an empty group, which there is no need to drop.
+    #[inline]
+    fn put(&mut self, group: Group<S>) {
+        std::mem::forget(std::mem::replace(self, group));
+    }
+    fn insert_more(&mut self, row: S) -> Option<usize> {
+        if self.contains(&row) {
+            return None;
+        }
+        let group = match std::mem::take(self) {
+            Group::Large(mut rows) => {
+                rows.insert(row, ());
+                Group::Large(rows)
+            }
+            Group::Few(mut rows) if rows.len() < SMALL => {
+                rows.push(row);
+                Group::Few(rows)
+            }
+            Group::Few(rows) => {
+                let mut large = Map::default();
+                rows.into_iter().chain([row]).for_each(|row| {
+                    large.insert(row, ());
+                });
+                Group::Large(Box::new(large))
+            }
+            small => Group::Few(small.few().iter().cloned().chain([row]).collect()),
+        };
+        self.put(group);
+        Some(self.len())
     }
     /// Takes a row out; false if it was not there.
     #[inline]
     pub fn remove(&mut self, row: &S) -> bool {
-        match self {
-            Group::Small(rows) => match rows.iter().position(|r| r == row) {
-                Some(at) => {
-                    rows.swap_remove(at);
-                    true
-                }
-                None => false,
-            },
-            Group::Large(rows) => rows.remove(row).is_some(),
+        if let Group::Large(rows) = self {
+            return rows.remove(row).is_some();
         }
+        let Some(at) = self.few().iter().position(|r| r == row) else { return false };
+        let group = match std::mem::take(self) {
+            Group::One(_) => Group::Empty,
+            Group::Two([a, b]) => Group::One([if at == 0 { b } else { a }]),
+            Group::Three([a, b, c]) => Group::Two(match at {
+                0 => [c, b],
+                1 => [a, c],
+                _ => [a, b],
+            }),
+            Group::Four([a, b, c, d]) => Group::Three(match at {
+                0 => [d, b, c],
+                1 => [a, d, c],
+                2 => [a, b, d],
+                _ => [a, b, c],
+            }),
+            Group::Few(mut rows) => {
+                rows.swap_remove(at);
+                Group::Few(rows)
+            }
+            other => other,
+        };
+        self.put(group);
+        true
     }
     /// All rows, in an order that means nothing.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = &S> {
-        let (small, large) = match self {
-            Group::Small(rows) => (rows.as_slice(), None),
-            Group::Large(rows) => (&[][..], Some(rows)),
+        let large = match self {
+            Group::Large(rows) => Some(rows),
+            _ => None,
         };
-        small.iter().chain(large.into_iter().flat_map(|rows| rows.iter().map(|(row, ())| row)))
+        self.few().iter().chain(large.into_iter().flat_map(|rows| rows.iter().map(|(row, ())| row)))
     }
-    /// Takes all rows out; keeps a small group's memory.
+    /// Takes all rows out.
     pub fn clear(&mut self) {
-        match self {
-            Group::Small(rows) => rows.clear(),
-            Group::Large(_) => *self = Group::default(),
-        }
+        *self = Group::Empty;
     }
 }
 
@@ -201,10 +259,9 @@ impl<P: Hash + Eq + Clone, S: Hash + Eq + Clone> Multi<P, S> {
     /// Puts a row in; the size of its group then, or `None` if it was there.
     #[inline]
     pub fn insert_sized(&mut self, prefix: P, row: S) -> Option<usize> {
-        let group = self.groups.get_or_insert_with(prefix, Group::default);
-        let fresh = group.insert(row);
-        self.len += usize::from(fresh);
-        fresh.then(|| group.len())
+        let size = self.groups.get_or_insert_with(prefix, Group::default).insert_sized(row);
+        self.len += usize::from(size.is_some());
+        size
     }
     /// Takes a row out; the size of its group then, or `None` if it was not there.
     #[inline]
@@ -251,6 +308,16 @@ impl<P: Hash + Eq + Clone, S: Hash + Eq + Clone> Multi<P, S> {
     #[inline]
     pub fn count(&self, prefix: &P) -> usize {
         self.groups.get(prefix).map_or(0, Group::len)
+    }
+    /// See [`Map::is_large`].
+    #[inline]
+    pub fn is_large(&self) -> bool {
+        self.groups.is_large()
+    }
+    /// See [`Map::warm`].
+    #[inline]
+    pub fn warm(&self, prefix: &P) -> usize {
+        self.groups.warm(prefix)
     }
     /// The rows under a prefix.
     #[inline]

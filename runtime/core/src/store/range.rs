@@ -1,11 +1,10 @@
 //! Integer sets as ranges: "all slots below ten million" takes bytes.
 
 use super::map::Map;
-use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::hash::Hash;
 
-/// Ranges that are kept inline and searched one by one.
+/// Ranges that are searched one by one.
 const FEW: usize = 8;
 
 /// Integers that can stand in a [`RangeSet`].
@@ -14,6 +13,8 @@ pub trait Integer: Copy + Ord + Hash {
     fn up(self) -> Option<Self>;
     /// The next smaller one, if there is one.
     fn down(self) -> Option<Self>;
+    /// How many there are from here to `last`, both included.
+    fn through(self, last: Self) -> usize;
     /// Zero.
     const ZERO: Self;
 }
@@ -21,11 +22,17 @@ pub trait Integer: Copy + Ord + Hash {
 macro_rules! integers {
     ($($t:ty)*) => {$(
         impl Integer for $t {
+            #[inline]
             fn up(self) -> Option<$t> {
                 self.checked_add(1)
             }
+            #[inline]
             fn down(self) -> Option<$t> {
                 self.checked_sub(1)
+            }
+            #[inline]
+            fn through(self, last: $t) -> usize {
+                (last.abs_diff(self) as usize).wrapping_add(1)
             }
             const ZERO: $t = 0;
         }
@@ -33,42 +40,109 @@ macro_rules! integers {
 }
 integers!(u8 u16 u32 u64 u128 i8 i16 i32 i64 i128);
 
-/// A set of integers as disjoint ranges with gaps between them, bounds included.
-#[derive(Clone, Debug)]
+/// A set of integers as disjoint ranges with gaps between them, bounds included. One or two are kept in place.
+#[derive(Clone, Debug, Default)]
 pub enum RangeSet<T> {
-    /// A few ranges, in order.
-    Few(SmallVec<[(T, T); 2]>),
-    /// Many: last by first.
-    Many(BTreeMap<T, T>),
+    /// No number.
+    #[default]
+    Empty,
+    /// One range.
+    One([(T, T); 1]),
+    /// Two, in order.
+    Two([(T, T); 2]),
+    /// A few, in order.
+    Few(Vec<(T, T)>),
+    /// Many.
+    Many(Box<Tree<T>>),
 }
 
-impl<T> Default for RangeSet<T> {
-    fn default() -> Self {
-        RangeSet::Few(SmallVec::new())
-    }
+/// Many ranges.
+#[derive(Clone, Debug)]
+pub struct Tree<T> {
+    /// Last by first.
+    ranges: BTreeMap<T, T>,
+    /// How many numbers there are.
+    len: usize,
 }
 
 impl<T: Integer> RangeSet<T> {
     /// Whether there are no numbers.
+    #[inline]
     pub fn is_empty(&self) -> bool {
+        matches!(self, RangeSet::Empty)
+    }
+    /// How many numbers there are.
+    #[inline]
+    pub fn len(&self) -> usize {
         match self {
-            RangeSet::Few(ranges) => ranges.is_empty(),
-            RangeSet::Many(ranges) => ranges.is_empty(),
+            RangeSet::Many(tree) => tree.len,
+            _ => self.few().iter().map(|r| r.0.through(r.1)).sum(),
+        }
+    }
+    /// The ranges, unless there are many.
+    #[inline]
+    fn few(&self) -> &[(T, T)] {
+        match self {
+            RangeSet::One(ranges) => ranges,
+            RangeSet::Two(ranges) => ranges,
+            RangeSet::Few(ranges) => ranges,
+            RangeSet::Empty | RangeSet::Many(_) => &[],
+        }
+    }
+    /// A set of a few ranges, in order.
+    fn of_few(ranges: Vec<(T, T)>) -> RangeSet<T> {
+        match ranges[..] {
+            [] => RangeSet::Empty,
+            [one] => RangeSet::One([one]),
+            [one, other] => RangeSet::Two([one, other]),
+            _ if ranges.len() <= FEW => RangeSet::Few(ranges),
+            _ => {
+                let len = ranges.iter().map(|r| r.0.through(r.1)).sum();
+                RangeSet::Many(Box::new(Tree { ranges: ranges.into_iter().collect(), len }))
+            }
         }
     }
     /// The range that holds the greatest number up to `n`.
+    #[inline]
     fn at_or_below(&self, n: T) -> Option<(T, T)> {
         match self {
-            RangeSet::Few(ranges) => ranges.iter().rev().find(|r| r.0 <= n).copied(),
-            RangeSet::Many(ranges) => ranges.range(..=n).next_back().map(|(&a, &b)| (a, b)),
+            RangeSet::Many(tree) => tree.ranges.range(..=n).next_back().map(|(&a, &b)| (a, b)),
+            _ => self.few().iter().rev().find(|r| r.0 <= n).copied(),
         }
     }
     /// Whether a number is there.
+    #[inline]
     pub fn contains(&self, n: T) -> bool {
         self.at_or_below(n).is_some_and(|(_, last)| n <= last)
     }
     /// Puts a number in; false if it was there.
+    #[inline]
     pub fn insert(&mut self, n: T) -> bool {
+        match self {
+            RangeSet::Empty => {
+                *self = RangeSet::One([(n, n)]);
+                true
+            }
+            RangeSet::One([(first, last)]) => {
+                let range = (*first, *last);
+                if *first <= n && n <= *last {
+                    return false;
+                }
+                if last.up() == Some(n) {
+                    *last = n;
+                } else if n.up() == Some(*first) {
+                    *first = n;
+                } else if n < *first {
+                    *self = RangeSet::Two([(n, n), range]);
+                } else {
+                    *self = RangeSet::Two([range, (n, n)]);
+                }
+                true
+            }
+            _ => self.insert_more(n),
+        }
+    }
+    fn insert_more(&mut self, n: T) -> bool {
         let below = self.at_or_below(n);
         if below.is_some_and(|(_, last)| n <= last) {
             return false;
@@ -77,69 +151,88 @@ impl<T: Integer> RangeSet<T> {
         let low = below.filter(|&(_, last)| last.up() == Some(n));
         let high = n.up().and_then(|up| self.at_or_below(up)).filter(|&(first, _)| Some(first) == n.up());
         let (first, last) = (low.map_or(n, |r| r.0), high.map_or(n, |r| r.1));
-        match self {
-            RangeSet::Few(ranges) => {
-                // One step changes one place: an end moves, two ranges join, or one is put in.
-                let at = ranges.partition_point(|r| r.0 <= n);
-                match (low, high) {
-                    (Some(_), Some(_)) => {
-                        ranges[at - 1].1 = last;
-                        ranges.remove(at);
-                    }
-                    (Some(_), None) => ranges[at - 1].1 = last,
-                    (None, Some(_)) => ranges[at].0 = first,
-                    (None, None) => ranges.insert(at, (n, n)),
-                }
-                if ranges.len() > FEW {
-                    *self = RangeSet::Many(ranges.iter().copied().collect());
-                }
+        if let RangeSet::Many(tree) = self {
+            if let Some((first, _)) = high {
+                tree.ranges.remove(&first);
             }
-            RangeSet::Many(ranges) => {
-                if let Some((first, _)) = high {
-                    ranges.remove(&first);
-                }
-                ranges.insert(first, last);
-            }
+            tree.ranges.insert(first, last);
+            tree.len += 1;
+            return true;
         }
+        if let (RangeSet::Two(ranges), true) = (&mut *self, low.is_some() || high.is_some()) {
+            // The commonest without a detour: an end moves, or two become one.
+            match (low, high) {
+                (Some(_), Some(_)) => *self = RangeSet::One([(first, last)]),
+                _ => {
+                    let at = usize::from(ranges[0] != low.or(high).unwrap_or((n, n)));
+                    ranges[at] = (first, last);
+                }
+            }
+            return true;
+        }
+        let mut ranges = self.take_few();
+        // One step changes one place: an end moves, two ranges join, or one is put in.
+        let at = ranges.partition_point(|r| r.0 <= n);
+        match (low, high) {
+            (Some(_), Some(_)) => {
+                ranges[at - 1].1 = last;
+                ranges.remove(at);
+            }
+            (Some(_), None) => ranges[at - 1].1 = last,
+            (None, Some(_)) => ranges[at].0 = first,
+            (None, None) => ranges.insert(at, (n, n)),
+        }
+        *self = RangeSet::of_few(ranges);
         true
+    }
+    /// The ranges as a vector, leaving nothing.
+    fn take_few(&mut self) -> Vec<(T, T)> {
+        match std::mem::take(self) {
+            RangeSet::Few(ranges) => ranges,
+            other => other.few().to_vec(),
+        }
     }
     /// Takes a number out; false if it was not there.
     pub fn remove(&mut self, n: T) -> bool {
         let Some((first, last)) = self.at_or_below(n).filter(|r| n <= r.1) else { return false };
         let low = n.down().filter(|_| first < n).map(|down| (first, down));
         let high = n.up().filter(|_| n < last).map(|up| (up, last));
-        match self {
-            RangeSet::Few(ranges) => {
-                let at = ranges.partition_point(|r| r.0 <= n) - 1;
-                match (low, high) {
-                    (Some(low), Some(high)) => {
-                        ranges[at] = low;
-                        ranges.insert(at + 1, high);
-                    }
-                    (Some(one), None) | (None, Some(one)) => ranges[at] = one,
-                    (None, None) => drop(ranges.remove(at)),
-                }
-                if ranges.len() > FEW {
-                    *self = RangeSet::Many(ranges.iter().copied().collect());
-                }
+        if let RangeSet::Many(tree) = self {
+            tree.len -= 1;
+            tree.ranges.remove(&first);
+            tree.ranges.extend(low.into_iter().chain(high));
+            if tree.ranges.len() <= FEW / 2 {
+                *self = RangeSet::of_few(tree.ranges.iter().map(|(&a, &b)| (a, b)).collect());
             }
-            RangeSet::Many(ranges) => {
-                ranges.remove(&first);
-                ranges.extend(low.into_iter().chain(high));
-                if ranges.len() <= FEW / 2 {
-                    *self = RangeSet::Few(ranges.iter().map(|(&a, &b)| (a, b)).collect());
-                }
-            }
+            return true;
         }
+        if let (RangeSet::One(ranges), true) = (&mut *self, low.is_none() || high.is_none()) {
+            match low.or(high) {
+                Some(rest) => ranges[0] = rest,
+                None => *self = RangeSet::Empty,
+            }
+            return true;
+        }
+        let mut ranges = self.take_few();
+        let at = ranges.partition_point(|r| r.0 <= n) - 1;
+        match (low, high) {
+            (Some(low), Some(high)) => {
+                ranges[at] = low;
+                ranges.insert(at + 1, high);
+            }
+            (Some(one), None) | (None, Some(one)) => ranges[at] = one,
+            (None, None) => drop(ranges.remove(at)),
+        }
+        *self = RangeSet::of_few(ranges);
         true
     }
     /// The ranges, bounds included, in order.
     pub fn ranges(&self) -> impl Iterator<Item = (T, T)> {
-        let (few, many) = match self {
-            RangeSet::Few(ranges) => (ranges.as_slice(), None),
-            RangeSet::Many(ranges) => (&[][..], Some(ranges)),
+        let many = match self {
+            RangeSet::Many(tree) => Some(&tree.ranges),
+            _ => None,
         };
-        few.iter().copied().chain(many.into_iter().flat_map(|m| m.iter().map(|(&a, &b)| (a, b))))
+        self.few().iter().copied().chain(many.into_iter().flat_map(|m| m.iter().map(|(&a, &b)| (a, b))))
     }
     /// All numbers, in order.
     pub fn iter(&self) -> impl Iterator<Item = T> {
@@ -160,7 +253,7 @@ impl<T: Integer> RangeSet<T> {
 /// [`Multi`](super::multi::Multi) with one column.
 #[derive(Clone, Debug)]
 pub struct Ranges<P, T> {
-    groups: Map<P, (RangeSet<T>, usize)>,
+    groups: Map<P, RangeSet<T>>,
     len: usize,
 }
 
@@ -187,11 +280,10 @@ impl<P: Hash + Eq + Clone, T: Integer> Ranges<P, T> {
     /// Puts a row in; the size of its group then, or `None` if it was there.
     #[inline]
     pub fn insert_sized(&mut self, prefix: P, row: (T,)) -> Option<usize> {
-        let (set, len) = self.groups.get_or_insert_with(prefix, Default::default);
+        let set = self.groups.get_or_insert_with(prefix, Default::default);
         let fresh = set.insert(row.0);
-        *len += usize::from(fresh);
         self.len += usize::from(fresh);
-        fresh.then_some(*len)
+        fresh.then(|| set.len())
     }
     /// Takes a row out; false if it was not there.
     #[inline]
@@ -202,12 +294,11 @@ impl<P: Hash + Eq + Clone, T: Integer> Ranges<P, T> {
     #[inline]
     pub fn remove_sized(&mut self, prefix: &P, row: &(T,)) -> Option<usize> {
         let mut left = None;
-        self.groups.update_or_remove(prefix, |(set, len)| {
+        self.groups.update_or_remove(prefix, |set| {
             if set.remove(row.0) {
-                *len -= 1;
-                left = Some(*len);
+                left = Some(set.len());
             }
-            *len > 0
+            !set.is_empty()
         });
         self.len -= usize::from(left.is_some());
         left
@@ -215,13 +306,13 @@ impl<P: Hash + Eq + Clone, T: Integer> Ranges<P, T> {
     /// Takes all rows under a prefix out.
     #[inline]
     pub fn remove_group(&mut self, prefix: &P) -> RangeSet<T> {
-        let (set, len) = self.groups.remove(prefix).unwrap_or_default();
-        self.len -= len;
+        let set = self.groups.remove(prefix).unwrap_or_default();
+        self.len -= set.len();
         set
     }
     /// Whether a row is there.
     pub fn contains(&self, prefix: &P, row: &(T,)) -> bool {
-        self.groups.get(prefix).is_some_and(|(set, _)| set.contains(row.0))
+        self.groups.get(prefix).is_some_and(|set| set.contains(row.0))
     }
     /// Whether there is a row under a prefix.
     pub fn any(&self, prefix: &P) -> bool {
@@ -229,15 +320,25 @@ impl<P: Hash + Eq + Clone, T: Integer> Ranges<P, T> {
     }
     /// The number of rows under a prefix.
     pub fn count(&self, prefix: &P) -> usize {
-        self.groups.get(prefix).map_or(0, |(_, len)| *len)
+        self.groups.get(prefix).map_or(0, RangeSet::len)
     }
     /// The rows under a prefix, in order.
     pub fn group(&self, prefix: &P) -> impl Iterator<Item = (T,)> {
-        self.groups.get(prefix).into_iter().flat_map(|(set, _)| set.iter().map(|n| (n,)))
+        self.groups.get(prefix).into_iter().flat_map(|set| set.iter().map(|n| (n,)))
+    }
+    /// See [`Map::is_large`].
+    #[inline]
+    pub fn is_large(&self) -> bool {
+        self.groups.is_large()
+    }
+    /// See [`Map::warm`].
+    #[inline]
+    pub fn warm(&self, prefix: &P) -> usize {
+        self.groups.warm(prefix)
     }
     /// All rows.
     pub fn iter(&self) -> impl Iterator<Item = (&P, (T,))> {
-        self.groups.iter().flat_map(|(prefix, (set, _))| set.iter().map(move |n| (prefix, (n,))))
+        self.groups.iter().flat_map(|(prefix, set)| set.iter().map(move |n| (prefix, (n,))))
     }
     /// Takes all rows out.
     pub fn clear(&mut self) {
@@ -266,6 +367,7 @@ mod tests {
                     assert_eq!(set.remove(n), twin.remove(&n));
                 }
                 assert_eq!(set.contains(n), twin.contains(&n));
+                assert_eq!((set.len(), set.is_empty()), (twin.len(), twin.is_empty()));
                 assert!(set.iter().eq(twin.iter().copied()), "{set:?} {twin:?}");
                 assert_eq!(set.first_gap(), (0..=255).find(|n| !twin.contains(n)));
                 let ranges: Vec<_> = set.ranges().collect();
@@ -282,6 +384,6 @@ mod tests {
         }
         assert_eq!((rows.len(), rows.count(&(1,))), (10_000_000, 10_000_000));
         assert!(rows.remove(&(1,), &(5,)) && !rows.remove(&(2,), &(5,)));
-        assert_eq!(rows.groups.get(&(1,)).expect("it holds rows").0.ranges().count(), 2);
+        assert_eq!(rows.groups.get(&(1,)).expect("it holds rows").ranges().count(), 2);
     }
 }
