@@ -250,7 +250,9 @@ fn repetitions_are_looked_for_where_they_would_show() {
         n(x => y): event, aggregate by (x) of Count; removable
         t(x): table [0]*
         run
-          d(x) => e(x, unique()) distinct
+          d(x), let __i1 = unique()
+            => e(x, __i1) distinct
+            => send 4 (x) @ me distinct
         run
           m(x, _) => f(x)
         run
@@ -259,12 +261,94 @@ fn repetitions_are_looked_for_where_they_would_show() {
         run
           f(x) => t(x) distinct
         run
-          e(x, _) => send 4 (x) @ me distinct
           n(x, y) => send 5 (x, y) @ me distinct
           f(x) => send 5 (x, x) @ me distinct
         send 5: dedup BetweenRules
         ",
     );
+}
+
+#[test]
+fn rules_driven_by_an_event_run_where_it_is_derived() {
+    // Through two events, and only what matches.
+    check(
+        "event e(x: u64, y: u64); e(x, y) <= m(x, y); event f(x: u64, y: u64); f(y, x) <= e(x, y), if x > y;
+        table t(x: u64); t(x) <= f(x, 7);",
+        "
+        e(x, y): event; keys [[0, 1]]
+        f(x, y): event; keys [[0, 1]]
+        t(x): table [0]*
+        run
+          m(x, y)
+            => e(x, y) distinct
+           , if x > y => f(y, x) distinct
+           , if x > y, let =7 = x => t(y)
+        ",
+    );
+    // Not what reads more than the event: the table may not be complete yet.
+    check(
+        "event e(x: u64, y: u64); e(x, y) <= m(x, y); table t(x: u64); t(x) <= d(x);
+        out(x) @ me <~ e(x, _), t(x);",
+        "
+        e(x, y): event; keys [[0, 1]]
+        t(x): table [0]*; probed
+        run
+          m(x, y) => e(x, y) distinct
+        run
+          d(x) => t(x) distinct
+        run
+          e(x, _), t[0](=x) unique => send 4 (x) @ me
+        send 4: dedup Always
+        ",
+    );
+    // Not if the event merges rows: its rows are counted, not those of the message.
+    check(
+        "event e(x: u64); e(x) <= m(x, _); event n(c: u64); n(count()) <= e(_); out(c) @ me <~ n(c);",
+        "
+        e(x): event; dedup Always
+        n(c): event, aggregate by () of Count; removable, keys [[]]
+        run
+          m(x, _) => e(x)
+        run
+          e(_) => n group () of ()
+        finish n
+        run
+          n(c) => send 4 (c) @ me distinct
+        ",
+    );
+    // Not if it has two rules, is scheduled, recursive, or probed.
+    for rules in [
+        "event e(x: u64); e(x) <= d(x); e(x) <= m(x, x); out(x) @ me <~ e(x);",
+        "event e(x: u64); e(x) <+ d(x); out(x) @ me <~ e(x);",
+        "event e(x: u64); e(x) <= d(x); e(y) <= e(x), let y = x / 2; out(x) @ me <~ e(x);",
+        "event e(x: u64); e(x) <= d(x); out(x) @ me <~ e(x); out2(x, y) @ me <~ m(x, y), e(x);",
+    ] {
+        let text = plan(&format!(
+            "protocol p; role a; message m(x: u64, y: u64) to a; message d(x: u64) to a; message out(x: u64) to a;
+            message out2(x: u64, y: u64) to a; at a {{ {rules} }}"
+        ));
+        assert!(text.contains("  e(x) => send"), "{text}");
+    }
+}
+
+#[test]
+fn a_table_may_have_one_row_per_request() {
+    let keys = |rules: &str| {
+        let text = plan(&format!(
+            "protocol p; role a; request r(x: u64) -> (y: u64) at a; message d(x: u64) to a; at a {{ {rules} }}"
+        ));
+        let line = text.lines().find(|l| l.starts_with("t(")).map(str::to_owned);
+        line.unwrap_or_else(|| panic!("{text}")).contains("keys [[0], [1]]")
+    };
+    let t = "table t(i: Id => req: Req); on r(req, x), let i = unique() { t(i, req) <=; }";
+    let end = "reply r(req, 1) <~ d(_), t(_, req);";
+    assert!(keys(&format!("{t} {end}")));
+    // A request that was sent elsewhere may come back; another rule may write; durable rows outlast the incarnation.
+    assert!(!keys(&format!("{t} {end} redirect r(req, me) <~ r(req, 7);")));
+    assert!(!keys(&format!("{t} {end} t(i, req) <= d(x), r(req, x), let i = unique();")));
+    assert!(!keys(&format!("{} {end}", t.replace("table", "durable table"))));
+    // One request, many rows.
+    assert!(!keys(&format!("table t(i: u64 => req: Req); t(x, req) <= r(req, _), d(x); {end}")));
 }
 
 #[test]

@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 enum Item {
     /// Rows of a relation with its keys.
     Atom { keys: Vec<Vec<usize>>, cols: Vec<Known> },
-    /// A `let`.
-    Let { from: Vec<Slot>, to: Vec<Slot> },
+    /// A `let`. `back`: what can be read off its value, if that is one variable's.
+    Let { from: Vec<Slot>, to: Vec<Slot>, back: Vec<Slot> },
     /// A `for`; `var` if it runs over a range with one variable.
     For { from: Vec<Slot>, var: Option<Slot> },
 }
@@ -39,9 +39,14 @@ impl Body {
                 keys: relations[a.rel.index()].keys.clone(),
                 cols: a.cols.iter().map(of_pattern).collect(),
             }),
-            Lit::Lookup { key, result, .. } => Some(Item::Let { from: key.clone(), to: vec![*result] }),
+            Lit::Lookup { key, result, .. } => {
+                Some(Item::Let { from: key.clone(), to: vec![*result], back: vec![] })
+            }
             Lit::If(_) => None,
-            Lit::Let(p, e) => Some(Item::Let { from: e.slots(), to: p.vars() }),
+            Lit::Let(p, e) => {
+                let back = if let Pat::Var(_) = p { visible(e) } else { vec![] };
+                Some(Item::Let { from: e.slots(), to: p.vars(), back })
+            }
             Lit::For(p, e) => {
                 let var = match p {
                     Pat::Var(s) if is_range(e) => Some(*s),
@@ -55,6 +60,11 @@ impl Body {
 
     /// What a pipeline goes through to reach a tail. Probes that stop at the first match do not multiply.
     pub(crate) fn of_tail(relations: &[Relation], p: &Pipeline, tail: &Tail) -> Body {
+        Body::of_ops(relations, p, &p.ops, &tail.ops)
+    }
+
+    /// What a pipeline goes through until some operations are done.
+    pub(crate) fn of_ops(relations: &[Relation], p: &Pipeline, ops: &[Op], more: &[Op]) -> Body {
         let mut items = vec![];
         let mut atom = |rel: usize, cols: &[Col]| {
             items.push(Item::Atom {
@@ -65,17 +75,20 @@ impl Body {
         if let Start::Rows { rel, cols, .. } = &p.start {
             atom(rel.index(), cols);
         }
-        for op in p.ops.iter().chain(&tail.ops) {
+        for op in ops.iter().chain(more) {
             match op {
                 Op::Probe(a) if a.once => {}
                 Op::Probe(a) => atom(a.rel.index(), &a.cols),
                 _ => {}
             }
         }
-        for op in p.ops.iter().chain(&tail.ops) {
+        for op in ops.iter().chain(more) {
             match op {
                 Op::Probe(_) | Op::Absent(_) | Op::If(_) => {}
-                Op::Let(c, e) => items.push(Item::Let { from: e.slots(), to: of_column(c).gives }),
+                Op::Let(c, e) => {
+                    let back = if let Col::Bind(_) = c { visible(e) } else { vec![] };
+                    items.push(Item::Let { from: e.slots(), to: of_column(c).gives, back });
+                }
                 Op::For(c, e) => {
                     let var = match c {
                         Col::Bind(s) | Col::Check(PExpr::Var(s)) if is_range(e) => Some(*s),
@@ -98,7 +111,14 @@ impl Body {
                     Item::Atom { keys, cols } if keys.iter().any(|k| known_at(cols, k, &known)) => {
                         known.extend(cols.iter().flat_map(|c| &c.gives));
                     }
-                    Item::Let { from, to } if from.iter().all(|s| known.contains(s)) => known.extend(to),
+                    Item::Let { from, to, back } => {
+                        if from.iter().all(|s| known.contains(s)) {
+                            known.extend(to);
+                        }
+                        if !to.is_empty() && to.iter().all(|s| known.contains(s)) {
+                            known.extend(back);
+                        }
+                    }
                     _ => {}
                 }
             }

@@ -178,29 +178,35 @@ fn events(plan: &RolePlan, p: &Pipeline, tail: &Tail) -> Vec<RelIx> {
 
 /// Marks ids that are drawn once per binding anyway.
 fn fresh(relations: &[Relation], p: &mut Pipeline) {
-    let bodies: Vec<Body> = p.tails.iter().map(|t| Body::of_tail(relations, p, t)).collect();
-    let decide = |e: &mut PExpr, bodies: &[Body]| {
+    let decide = |e: &mut PExpr, body: &Body| {
         if let PExpr::Rust(e) = e {
             for hole in &mut e.holes {
                 if let Hole::Unique { binding, fresh, .. } = hole {
-                    *fresh = bodies.iter().all(|b| b.determined_by(binding.iter().copied()));
+                    *fresh = body.determined_by(binding.iter().copied());
                 }
             }
         }
     };
-    for op in &mut p.ops {
-        if let Op::If(e) | Op::Let(_, e) | Op::For(_, e) = op {
-            decide(e, &bodies);
+    // What is drawn on the way is drawn once for all that follows.
+    let mut ops = std::mem::take(&mut p.ops);
+    for i in 0..ops.len() {
+        let body = Body::of_ops(relations, p, &ops[..i], &[]);
+        if let Op::If(e) | Op::Let(_, e) | Op::For(_, e) = &mut ops[i] {
+            decide(e, &body);
         }
     }
-    for (tail, body) in p.tails.iter_mut().zip(bodies.chunks(1)) {
-        for op in &mut tail.ops {
-            if let Op::If(e) | Op::Let(_, e) | Op::For(_, e) = op {
-                decide(e, body);
+    let mut tails = std::mem::take(&mut p.tails);
+    for tail in &mut tails {
+        for i in 0..tail.ops.len() {
+            let body = Body::of_ops(relations, p, &ops, &tail.ops[..i]);
+            if let Op::If(e) | Op::Let(_, e) | Op::For(_, e) = &mut tail.ops[i] {
+                decide(e, &body);
             }
         }
-        tail.emit.exprs_mut().into_iter().for_each(|e| decide(e, body));
+        let body = Body::of_ops(relations, p, &ops, &tail.ops);
+        tail.emit.exprs_mut().into_iter().for_each(|e| decide(e, &body));
     }
+    (p.ops, p.tails) = (ops, tails);
 }
 
 fn tail_exprs<'p>(p: &'p Pipeline, tail: &'p Tail) -> Vec<&'p PExpr> {

@@ -1,7 +1,7 @@
 //! Keys of derived events: columns that determine the row within a tick.
 //!
 //! An event that one rule derives inherits functional dependencies from its body: within a tick, every keyed
-//! relation is in one state.
+//! relation is in one state. A table inherits one that outlasts the tick: a `Req` is taken once in an incarnation.
 
 use super::closure::{Body, visible};
 use crate::plan::pipeline::*;
@@ -49,6 +49,48 @@ pub(crate) fn decide(plan: &mut RolePlan) {
         }
     }
     plan.steps = steps;
+}
+
+/// Adds to [`Relation::keys`] of tables with one row per request.
+///
+/// Only where requests drive the one rule that writes the table, which is not durable: its rows are of one incarnation.
+/// A redirected request may come back.
+pub(crate) fn of_requests(plan: &mut RolePlan) {
+    if tails(&plan.steps).any(|(_, t)| matches!(t.emit, Emit::Redirect { .. })) {
+        return;
+    }
+    for i in 0..plan.relations.len() {
+        let rel = RelIx(i as u32);
+        let relation = plan.relation(rel);
+        let standing = plan.standing.iter().any(|s| s.table == rel);
+        if !matches!(relation.class, Class::Table) || relation.durable || standing {
+            continue;
+        }
+        let writes = |t: &Tail| match &t.emit {
+            Emit::Row { rel: r, .. } | Emit::Next { rel: r, .. } => *r == rel,
+            _ => false,
+        };
+        let mut writers = tails(&plan.steps).filter(|(_, t)| writes(t));
+        let (Some((p, tail)), None) = (writers.next(), writers.next()) else { continue };
+        let (Start::Rows { rel: start, source: Source::All, cols }, Emit::Row { args, .. }) =
+            (&p.start, &tail.emit)
+        else {
+            continue;
+        };
+        let (Class::Input(InputKind::Request), Some(Col::Bind(req))) =
+            (&plan.relation(*start).class, cols.first())
+        else {
+            continue;
+        };
+        let column = args.iter().position(|a| matches!(a, PExpr::Var(s) if s == req));
+        let once = Body::of_tail(&plan.relations, p, tail).determined_by([*req]);
+        if let (Some(column), true) = (column, once) {
+            let keys = &mut plan.relations[i].keys;
+            if !keys.contains(&vec![column]) {
+                keys.push(vec![column]);
+            }
+        }
+    }
 }
 
 /// Up to two minimal sets of columns: one that prefers columns to the left, one that prefers those to the right.

@@ -14,5 +14,7 @@ use crate::plan::lower::logical::Rule;
 pub(crate) fn decide(plan: &mut RolePlan, rules: &[Rule]) {
     storage::decide(plan, rules);
     keys::decide(plan);
+    crate::plan::lower::inline::events(plan);
+    keys::of_requests(plan);
     distinct::decide(plan);
 }

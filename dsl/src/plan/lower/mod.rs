@@ -13,6 +13,7 @@ mod fuse;
 mod graph;
 mod heads;
 mod hidden;
+pub(crate) mod inline;
 pub(crate) mod logical;
 mod order;
 mod slots;

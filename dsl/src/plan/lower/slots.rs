@@ -118,7 +118,8 @@ impl PExpr {
 }
 
 impl Col {
-    fn each_slot_mut(&mut self, f: &mut dyn FnMut(&mut Slot)) {
+    /// Visits all slots, to renumber them.
+    pub fn each_slot_mut(&mut self, f: &mut dyn FnMut(&mut Slot)) {
         match self {
             Col::Skip => {}
             Col::Bind(s) | Col::Same(s) => f(s),
