@@ -168,7 +168,12 @@ impl Cx<'_> {
                 let kind = match p.kind {
                     Kind::Set => Loop::If { prelude, condition: quote!(self.#storage.contains(&#k)) },
                     Kind::Map | Kind::One => {
-                        Loop::IfLet { prelude, pattern: quote!(#s), row: quote!(self.#storage.get(&#k)) }
+                        let copy = if self.direct.get() { quote!(.cloned()) } else { quote!() };
+                        Loop::IfLet {
+                            prelude,
+                            pattern: quote!(#s),
+                            row: quote!(self.#storage.get(&#k) #copy),
+                        }
                     }
                     // All columns known: one look instead of a loop.
                     Kind::Multi | Kind::Ranges if p.rest.iter().all(|c| known.iter().any(|x| x.0 == *c)) => {
@@ -198,6 +203,16 @@ impl Cx<'_> {
                         prelude: quote!(let _ = (&#k, &#s);),
                     },
                     covered: vec![],
+                }
+            }
+            Door::Computed => {
+                let all: Vec<usize> = (0..arity).collect();
+                let key = key_of(known, &all);
+                let condition = self.computed(rel, &k);
+                Candidates {
+                    kind: Loop::If { prelude: quote!(let #k = #key;), condition },
+                    columns: (0..arity).map(|i| field_ref(&k, i)).collect(),
+                    covered: all,
                 }
             }
             Door::CountedRow => {

@@ -26,6 +26,8 @@ pub struct Cx<'a> {
     pub errors: RefCell<Vec<Diagnostic>>,
     /// Further fields of the node: name, type.
     pub fields: RefCell<BTreeMap<String, TokenStream>>,
+    /// Whether rows for tables may be put there at once: nothing around borrows the node.
+    pub direct: Cell<bool>,
     next: Cell<usize>,
 }
 
@@ -43,6 +45,7 @@ impl<'a> Cx<'a> {
             chains: RefCell::default(),
             errors: RefCell::default(),
             fields: RefCell::default(),
+            direct: Cell::new(false),
             next: Cell::new(0),
         }
     }
@@ -73,6 +76,22 @@ impl<'a> Cx<'a> {
             }
             _ => false,
         })
+    }
+    /// Whether a column's values are known to be `Copy`.
+    pub fn is_copy(&self, column: &Column) -> bool {
+        let Some(ty) = &column.ty else { return false };
+        let name = ty.0.to_string();
+        ["Id", "Req", "bool", "char"].contains(&&*name)
+            || is_integer(self.protocol, ty)
+            || self.protocol.roles.iter().any(|r| r.name == name)
+    }
+    /// Whether an event is there for those only who look on.
+    pub fn unread(&self, rel: RelIx) -> bool {
+        let relation = self.rel(rel);
+        matches!(relation.class, crate::plan::Class::Event { aggregate: None })
+            && !relation.durable
+            && relation.key.is_none()
+            && !super::probed(self.plan, rel)
     }
     /// All relations.
     pub fn all(&self) -> impl Iterator<Item = RelIx> + use<> {

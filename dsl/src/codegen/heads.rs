@@ -1,6 +1,7 @@
 //! Heads: what is done with each binding.
 //!
-//! Rows for tables and everything scheduled go into buffers, because the loops around still read the node.
+//! Rows for tables go there at once where the loops around hold no reference into the node; otherwise, as everything
+//! that is scheduled, into buffers.
 
 use super::context::Cx;
 use super::pipeline::slot_values;
@@ -36,6 +37,10 @@ impl Cx<'_> {
     pub fn emit(&self, vars: &[Variable], tail: &Tail, mode: Mode, distinct: bool) -> TokenStream {
         let rule = tail.rule.map_or(u32::MAX, |r| r.0);
         match &tail.emit {
+            Emit::Row { rel, args } if self.unread(*rel) => {
+                let emit = self.emit_row(*rel, self.row(vars, *rel, args), rule, mode);
+                quote!(if self.__trace { #emit })
+            }
             Emit::Row { rel, args } => {
                 let row = self.row(vars, *rel, args);
                 if let (Shape::Event { set: true }, Mode::Step, true) =
@@ -169,6 +174,14 @@ impl Cx<'_> {
                     unreachable!("rows are not emitted into groups")
                 }
             },
+            _ if mode == Mode::Step && self.direct.get() => {
+                let put = format_ident!("__put{}", rel.0);
+                // The row first: it may draw an id.
+                let row_ty = self.row_ty(rel);
+                let put = quote!({ let __row: #row_ty = #row; self.#put(__row, #rule)?; });
+                // What only invariants read is kept for those who check them.
+                if relation.ghost { quote!(if self.__trace { #put }) } else { put }
+            }
             _ => {
                 let buffer = field("b", rel);
                 quote!(self.#buffer.push((#row, #rule));)

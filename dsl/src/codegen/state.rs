@@ -73,12 +73,7 @@ impl Cx<'_> {
                 _ => false,
             });
             let weight = if p.negated { quote!(let __w = -__w;) } else { quote!() };
-            // A timer's rows that the table carries are followed for those who look on.
-            let to_attached = p.tails.iter().all(|t| match &t.emit {
-                crate::plan::Emit::Row { rel, .. } => self.is_attached(*rel),
-                _ => false,
-            });
-            let body = if to_attached { quote!(if self.__trace { #body }) } else { body };
+            let body = if self.only_traced(p) { quote!(if self.__trace { #body }) } else { body };
             if insert_only { quote!({ if __w > 0 { #body } }) } else { quote!({ #weight #body }) }
         });
         let row_ty = self.row_ty(rel);
@@ -94,6 +89,30 @@ impl Cx<'_> {
         })
     }
 
+    /// Whether a delta pipeline is for those only who look on: it leads to a timer's rows that the table carries.
+    fn only_traced(&self, p: &Pipeline) -> bool {
+        p.tails.iter().all(|t| match &t.emit {
+            crate::plan::Emit::Row { rel, .. } => self.is_attached(*rel),
+            _ => false,
+        })
+    }
+    /// Whether a view that is sizes of groups passes changes on as they come, instead of at its release: what its
+    /// delta pipelines read beside the row never changes, so that the order makes no difference.
+    fn sizes_at_once(&self, view: RelIx) -> bool {
+        let fixed = |r: RelIx| matches!(self.rel(r).class, Class::Instances(_));
+        !self.in_fixpoint(view)
+            && !self.store(view).self_probed
+            && self.rel(view).deltas.iter().all(|p| super::accesses(p).all(fixed))
+    }
+    /// Notes that the size of a group changed, given the group and the sizes before and after.
+    fn sized(&self, view: RelIx, group: TokenStream, from: TokenStream, to: TokenStream) -> TokenStream {
+        if self.sizes_at_once(view) {
+            let sized = format_ident!("__sized{}", view.0);
+            return quote!(self.#sized(&#group, #from, #to););
+        }
+        let list = field("gs", view);
+        quote!(self.#list.push((#group, #from, #to));)
+    }
     /// The view that is the sizes of this table's first index's groups.
     fn sizes_of(&self, rel: RelIx) -> Option<RelIx> {
         self.all().find(|&v| match &self.rel(v).class {
@@ -136,9 +155,9 @@ impl Cx<'_> {
             (Kind::Set, _) => quote!(self.#storage.insert(#key, ()).is_none()),
             (Kind::Map | Kind::One, _) => quote!(self.#storage.insert(#key, #rest).is_none()),
             (_, Some(view)) => {
-                let list = field("gs", view);
+                let sized = self.sized(view, key.clone(), quote!(__n as u64 - 1), quote!(__n as u64));
                 quote!(match self.#storage.insert_sized(#key, #rest) {
-                    Some(__n) => { self.#list.push((#key, __n as u64 - 1, __n as u64)); true }
+                    Some(__n) => { #sized true }
                     None => false,
                 })
             }
@@ -160,9 +179,9 @@ impl Cx<'_> {
             }
             (Kind::Set | Kind::Map | Kind::One, _) => quote!(self.#storage.remove(&#key).is_some()),
             (_, Some(view)) => {
-                let list = field("gs", view);
+                let sized = self.sized(view, key.clone(), quote!(__n as u64 + 1), quote!(__n as u64));
                 quote!(match self.#storage.remove_sized(&#key, &#rest) {
-                    Some(__n) => { self.#list.push((#key, __n as u64 + 1, __n as u64)); true }
+                    Some(__n) => { #sized true }
                     None => false,
                 })
             }
@@ -187,8 +206,15 @@ impl Cx<'_> {
         let others = indexes.get(1..).unwrap_or_default();
         let puts: Vec<_> = others.iter().map(|p| self.put_into(p, &row)).collect();
         let takes: Vec<_> = others.iter().map(|p| self.take_from(p, &row)).collect();
-        let up = if has { quote!(self.#run(__r, 1);) } else { quote!() };
-        let down = if has { quote!(self.#run(__r, -1);) } else { quote!() };
+        let traced = has && relation.deltas.iter().all(|p| self.only_traced(p));
+        let (up, down) = match (has, traced) {
+            (false, _) => (quote!(), quote!()),
+            (true, false) => (quote!(self.#run(__r, 1);), quote!(self.#run(__r, -1);)),
+            (true, true) => (
+                quote!(if self.__trace { self.#run(__r, 1); }),
+                quote!(if self.__trace { self.#run(__r, -1); }),
+            ),
+        };
         let mut more_up = quote!();
         let mut more_down = quote!();
         if relation.track.new {
@@ -254,7 +280,7 @@ impl Cx<'_> {
             });
             more_down.extend(quote!(self.#counts.update_or_remove(&#part, |__n| { *__n -= 1; *__n > 0 });));
         }
-        let inline = if has { quote!() } else { quote!(#[inline]) };
+        let inline = if has && !traced { quote!() } else { quote!(#[inline]) };
         let (stored, dropped) = (format_ident!("__stored{}", rel.0), format_ident!("__dropped{}", rel.0));
         let (first_put, first_take) = (self.first_put(rel, &row), self.first_take(rel, &row));
         let delete = if self.store(rel).self_probed {
@@ -460,7 +486,11 @@ impl Cx<'_> {
         };
         Some(match first.kind {
             Kind::Set | Kind::Map | Kind::One => {
-                let row = row(&clone);
+                // What was taken out need not be copied.
+                let row = row(&|i: usize| {
+                    let i = syn::Index::from(i);
+                    quote!(__s.#i)
+                });
                 let handles = self.drop_handles(first, &quote!(__s));
                 quote! {
                     if let Some(__s) = self.#storage.remove(&__key) {
@@ -475,15 +505,10 @@ impl Cx<'_> {
             kind => {
                 let row = if kind == Kind::Ranges { row(&|_| quote!(__s)) } else { row(&clone) };
                 let sizes = self.sizes_of(rel).map(|view| {
-                    let list = field("gs", view);
-                    quote!(self.#list.push((::core::clone::Clone::clone(&__key), __n, 0));)
+                    let group = quote!(::core::clone::Clone::clone(&__key));
+                    self.sized(view, group, quote!(__group.len() as u64), quote!(0))
                 });
-                let count = match (kind, sizes.is_some()) {
-                    (_, false) => quote!(),
-                    _ => quote!(let __n = self.#storage.count(&__key) as u64;),
-                };
                 quote! {
-                    #count
                     let __group = self.#storage.remove_group(&__key);
                     if !__group.is_empty() {
                         __changed = true;
@@ -522,6 +547,7 @@ impl Cx<'_> {
     /// `__release_u`: makes a unit's accumulated changes visible.
     pub fn release(&self, unit: Unit) -> TokenStream {
         let name = release_name(unit);
+        let mut method = quote!();
         let body = match unit {
             Unit::Recursive(i) => self.release_recursive(i),
             Unit::View(rel) => {
@@ -557,25 +583,38 @@ impl Cx<'_> {
                         let row = self.group_row(rel, spec, "__results");
                         let row_ty = self.row_ty(rel);
                         // Change by change: each retracts the row before.
-                        quote! {
-                            if !self.#list.is_empty() {
-                                let mut __changes = ::core::mem::take(&mut self.#list);
-                                for (__group, __from, __to) in __changes.drain(..) {
-                                    let __group = &__group;
-                                    if __from > 0 {
-                                        let __size = __from;
-                                        let __results = #results;
-                                        let __r: #row_ty = #row;
-                                        self.#del(&__r);
+                        let change = quote! {
+                            if __from > 0 {
+                                let __size = __from;
+                                let __results = #results;
+                                let __r: #row_ty = #row;
+                                self.#del(&__r);
+                            }
+                            if __to > 0 {
+                                let __size = __to;
+                                let __results = #results;
+                                let __r: #row_ty = #row;
+                                self.#add(&__r);
+                            }
+                        };
+                        if self.sizes_at_once(rel) {
+                            let ((group, _), sized) =
+                                (self.aggregate_types(rel), format_ident!("__sized{}", rel.0));
+                            method = quote! {
+                                #[inline]
+                                fn #sized(&mut self, __group: &#group, __from: u64, __to: u64) { #change }
+                            };
+                            quote!()
+                        } else {
+                            quote! {
+                                if !self.#list.is_empty() {
+                                    let mut __changes = ::core::mem::take(&mut self.#list);
+                                    for (__group, __from, __to) in __changes.drain(..) {
+                                        let __group = &__group;
+                                        #change
                                     }
-                                    if __to > 0 {
-                                        let __size = __to;
-                                        let __results = #results;
-                                        let __r: #row_ty = #row;
-                                        self.#add(&__r);
-                                    }
+                                    self.#list = __changes;
                                 }
-                                self.#list = __changes;
                             }
                         }
                     }
@@ -610,6 +649,7 @@ impl Cx<'_> {
         };
         let locals = self.locals(&body);
         quote! {
+            #method
             #[inline]
             fn #name(&mut self, __args: &__core::node::TickArgs) {
                 let _ = __args;

@@ -4,7 +4,10 @@
 //! each a map from the indexed columns to the others. Views add an accumulator: counts, net changes or groups.
 
 use crate::ir;
-use crate::plan::{Class, Dedup, IndexIx, InputKind, RelIx, Relation, RolePlan, ViewKind, ViewStorage};
+use crate::plan::{
+    Access, Class, Col, Dedup, Emit, IndexIx, InputKind, Op, PExpr, Pipeline, RelIx, Relation, RolePlan,
+    Source, Start, Step, Version, ViewKind, ViewStorage,
+};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
@@ -103,6 +106,8 @@ pub enum Door<'a> {
     CountedRow,
     /// All rows of the counts.
     CountedScan,
+    /// Membership in a view that is computed when asked for.
+    Computed,
     /// A group of an aggregated view; gives the results.
     Group,
     /// All groups of an aggregated view.
@@ -118,6 +123,8 @@ pub struct Stored {
     pub self_probed: bool,
     /// Whether rows can be enumerated from storage.
     pub enumerable: bool,
+    /// Whether membership is computed when asked for: see [`computed`].
+    pub computed: bool,
 }
 
 impl Stored {
@@ -126,6 +133,7 @@ impl Stored {
         let relation = plan.relation(ix);
         let self_probed = relation.deltas.iter().any(|p| super::accesses(p).any(|a| a == ix));
         let all: Vec<usize> = (0..relation.columns.len()).collect();
+        let mut computed = false;
         let shape = match &relation.class {
             Class::Input(
                 InputKind::Start | InputKind::Message | InputKind::Request | InputKind::Timer { .. },
@@ -159,7 +167,8 @@ impl Stored {
                 };
                 // What the plan calls probed may be no more than the acceptance of timer rows, which a timer's
                 // queue decides by itself.
-                let probed = super::probed(plan, ix);
+                computed = self::computed(plan, ix, integer);
+                let probed = super::probed(plan, ix) && !computed;
                 let accumulator = match storage {
                     ViewStorage::Projection { rel, index, .. }
                         if !probed && plan.relation(*rel).indexes[index.index()].unique =>
@@ -176,7 +185,7 @@ impl Stored {
                     ViewStorage::GroupSize { rel, index, lags: false, .. }
                         if !probed
                             && !relation.track.old
-                            && sized(plan, *rel, *index, integer)
+                            && sized(plan, ix, *rel, *index, integer)
                             && group_columns(relation).is_some() =>
                     {
                         Accumulator::Sizes
@@ -193,14 +202,19 @@ impl Stored {
                     _ => true,
                 };
                 let recursive = matches!(accumulator, Accumulator::Candidates | Accumulator::Recomputed);
-                let bare = !probed
-                    && matches!(accumulator, Accumulator::Pending | Accumulator::Sizes | Accumulator::Direct)
+                let bare = computed
+                    || !probed
+                        && matches!(
+                            accumulator,
+                            Accumulator::Pending | Accumulator::Sizes | Accumulator::Direct
+                        )
                     || matches!(storage, ViewStorage::Nothing) && !recursive
                     || matches!(
                         accumulator,
                         Accumulator::Counted | Accumulator::GroupsCounted | Accumulator::Groups
                     ) && !self_probed;
                 let indexes = match bare && !probed {
+                    _ if computed => Vec::new(),
                     true if matches!(
                         accumulator,
                         Accumulator::Pending | Accumulator::Sizes | Accumulator::Direct
@@ -218,12 +232,15 @@ impl Stored {
             Shape::State { accumulator: Accumulator::Sizes | Accumulator::Direct, .. } => false,
             _ => true,
         };
-        Stored { shape, self_probed, enumerable }
+        Stored { shape, self_probed, enumerable, computed }
     }
 
     /// Where an access by an index goes.
     pub fn door(&self, relation: &Relation, index: IndexIx) -> Door<'_> {
         let Shape::State { accumulator, indexes } = &self.shape else { unreachable!("only state has doors") };
+        if self.computed {
+            return Door::Computed;
+        }
         let columns = &relation.indexes[index.index()].columns;
         let member = columns.len() == relation.columns.len();
         if let Some(exact) = indexes.iter().find(|p| p.prefix == *columns && !p.prefix.is_empty()) {
@@ -276,7 +293,9 @@ impl Stored {
 pub fn attach(plan: &RolePlan, stored: &mut [Stored]) {
     for (i, relation) in plan.relations.iter().enumerate() {
         let Class::Input(InputKind::Timer { rows: view }) = relation.class else { continue };
-        let Shape::State { accumulator: Accumulator::Direct, .. } = stored[view.index()].shape else { continue };
+        let Shape::State { accumulator: Accumulator::Direct, .. } = stored[view.index()].shape else {
+            continue;
+        };
         let Class::View { storage: ViewStorage::Projection { rel, columns, .. }, .. } =
             &plan.relation(view).class
         else {
@@ -294,10 +313,138 @@ pub fn attach(plan: &RolePlan, stored: &mut [Stored]) {
     }
 }
 
+/// Whether a view's membership is better computed than stored: rows are asked for one by one, and whether one holds
+/// is a condition on the size of one group of a table, as in `enough(k) <= votes(k, n), if n >= 3`.
+///
+/// Only rules of a tick's ordinary steps ask, when the table is final, so that the view's rows are what the
+/// table says. Nothing asks for the view of before, and no other view reads it.
+fn computed(plan: &RolePlan, ix: RelIx, integer: &dyn Fn(&ir::Tokens) -> bool) -> bool {
+    let relation = plan.relation(ix);
+    let stored =
+        matches!(&relation.class, Class::View { kind: ViewKind::Counted, storage: ViewStorage::Set });
+    let plain = !relation.track.old
+        && !relation.track.timer
+        && relation.checked_key.is_none()
+        && relation.key.is_none()
+        && relation.dirties.is_empty()
+        && relation.deltas.is_empty()
+        && !plan.standing.iter().any(|s| s.view == ix)
+        && !plan.init.iter().flat_map(|p| &p.tails).any(|t| t.emit.now() == Some(ix));
+    if !stored || !plain || asked(plan, ix).is_none() {
+        return false;
+    }
+    let Some((of, p)) = only_delta(plan, ix) else { return false };
+    let Class::View { storage: ViewStorage::GroupSize { rel, index, lags: false, .. }, .. } =
+        &plan.relation(of).class
+    else {
+        return false;
+    };
+    let Start::Rows { cols, .. } = &p.start else { return false };
+    let (Some(group), [tail]) = (group_columns(plan.relation(of)), &p.tails[..]) else { return false };
+    let Emit::Row { args, .. } = &tail.emit else { return false };
+    // The row tells the group, and nothing else but the size decides.
+    let in_row = |c: &usize| matches!(&cols[*c], Col::Bind(s) if args.iter().any(|a| matches!(a, PExpr::Var(x) if x == s)));
+    let plain_args = args.iter().all(|a| match a {
+        PExpr::Var(s) => group.iter().any(|&c| matches!(&cols[c], Col::Bind(x) if x == s)),
+        _ => false,
+    });
+    let filters = p.ops.iter().chain(&tail.ops).all(|op| matches!(op, Op::If(_)));
+    !p.negated
+        && group.iter().all(in_row)
+        && plain_args
+        && filters
+        && super::accesses(p).next().is_none()
+        && cols.iter().all(|c| matches!(c, Col::Bind(_) | Col::Skip))
+        && sized(plan, of, *rel, *index, integer)
+}
+
+/// The one delta pipeline that leads to a view, and what it starts from.
+pub fn only_delta(plan: &RolePlan, view: RelIx) -> Option<(RelIx, &Pipeline)> {
+    let mut all = plan.relations.iter().enumerate().flat_map(|(i, r)| {
+        let leads = move |p: &&Pipeline| p.tails.iter().any(|t| t.emit.now() == Some(view));
+        r.deltas.iter().filter(leads).map(move |p| (RelIx(i as u32), p))
+    });
+    let first = all.next()?;
+    all.next().is_none().then_some(first)
+}
+
+/// Whether a view is read at all, and only by look-ups of whole rows in ordinary steps.
+fn asked(plan: &RolePlan, view: RelIx) -> Option<()> {
+    let width = plan.relation(view).columns.len();
+    let mut found = None;
+    let whole = |a: &Access| {
+        a.version == Version::Now
+            && a.cols.len() == width
+            && a.cols.iter().all(|c| matches!(c, Col::Check(_)))
+    };
+    let reads = |p: &Pipeline| super::accesses(p).any(|r| r == view);
+    if plan.relations.iter().any(|r| r.deltas.iter().any(reads)) || plan.init.iter().any(reads) {
+        return None;
+    }
+    if plan.recursive.iter().any(|u| u.members.contains(&view) || u.seeds.iter().chain(&u.steps).any(reads)) {
+        return None;
+    }
+    for step in &plan.steps {
+        match step {
+            Step::Run(all) => {
+                for p in all {
+                    if matches!(&p.start, Start::Rows { rel, source: Source::All, .. } if *rel == view) {
+                        return None;
+                    }
+                    let ops = p.ops.iter().chain(p.tails.iter().flat_map(|t| &t.ops));
+                    let mut here = 0;
+                    for op in ops {
+                        if let Op::Probe(a) | Op::Absent(a) = op
+                            && a.rel == view
+                        {
+                            here += 1;
+                            found = Some(());
+                            if !whole(a) {
+                                return None;
+                            }
+                        }
+                    }
+                    // Look-ups in expressions are of keyed relations, which this is not.
+                    if super::accesses(p).filter(|r| *r == view).count() != here {
+                        return None;
+                    }
+                }
+            }
+            Step::Fixpoint(fix) => {
+                let mut all = fix.seeds.iter().chain(fix.deltas.iter().map(|d| &d.pipeline));
+                let starts = |p: &Pipeline| matches!(&p.start, Start::Rows { rel, .. } if *rel == view);
+                if fix.members.contains(&view) || all.any(|p| reads(p) || starts(p)) {
+                    return None;
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
 /// Whether an index of a table is the one that decides membership, and knows the sizes of its groups.
-fn sized(plan: &RolePlan, rel: RelIx, index: IndexIx, integer: &dyn Fn(&ir::Tokens) -> bool) -> bool {
+fn sized(
+    plan: &RolePlan,
+    view: RelIx,
+    rel: RelIx,
+    index: IndexIx,
+    integer: &dyn Fn(&ir::Tokens) -> bool,
+) -> bool {
     let relation = plan.relation(rel);
     if !matches!(relation.class, Class::Table) {
+        return false;
+    }
+    // The group's variables must be in the order of the index.
+    let Class::View { kind: ViewKind::Aggregate(spec), storage: ViewStorage::GroupSize { columns, .. } } =
+        &plan.relation(view).class
+    else {
+        return false;
+    };
+    let Some(plain) = &spec.plain else { return false };
+    let column = |g: usize| plain.iter().position(|s| *s == g).and_then(|c| columns[c]);
+    let group: Option<Vec<usize>> = (0..spec.group.len()).map(column).collect();
+    if group.as_ref() != Some(&relation.indexes[index.index()].columns) {
         return false;
     }
     let all: Vec<usize> = (0..relation.columns.len()).collect();
@@ -390,4 +537,82 @@ pub fn field(kind: &str, ix: RelIx) -> Ident {
 pub fn tuple(items: impl IntoIterator<Item = TokenStream>) -> TokenStream {
     let items = items.into_iter();
     quote!((#(#items,)*))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codegen::context::Cx;
+    use crate::plan::lower::lower;
+
+    /// Asks about a relation of a small program's first role.
+    fn ask<T>(rules: &str, name: &str, question: impl FnOnce(&Cx<'_>, RelIx) -> T) -> T {
+        let text = format!(
+            "protocol p; role a; request r(x: u64) -> () at a; message m(x: u64, y: u64) to a; message d(x: u64) to a;
+            message out(x: u64) to a; at a {{ {rules} }}"
+        );
+        let outcome = crate::parse_str(&text);
+        let protocol = outcome.protocol.unwrap_or_else(|| panic!("{:#?}", outcome.diagnostics));
+        let plan = lower(&protocol, ir::RoleId(0));
+        let cx = Cx::new(&protocol, &plan);
+        let rel = cx.all().find(|r| cx.name(*r) == name).expect("it is declared");
+        question(&cx, rel)
+    }
+
+    #[test]
+    fn tables_carry_handles_of_timers_over_their_own_rows_only() {
+        let handles = |rules: &str| {
+            let timer = format!("{rules} out(x) @ me <~ late(x);");
+            ask(&timer, "late", |cx, late| cx.attached(late).is_some())
+        };
+        let keyed = "table k(x: u64 => y: u64); k(x, y) <= m(x, y); k(x, _) <- d(x);";
+        assert!(handles(&format!("{keyed} timer late(x: u64) after 10ms while k(x, _);")));
+        // A row's timer ends when the row stays, is one of several, or is not the key.
+        assert!(!handles(&format!("{keyed} timer late(x: u64) after 10ms while k(x, y), if y > 3;")));
+        assert!(!handles(&format!("{keyed} timer late(x: u64) after 10ms while k(x, 3);")));
+        assert!(!handles(&format!("{keyed} timer late(y: u64) after 10ms while k(_, y);")));
+        let set = "table t(x: u64, y: u64); t(x, y) <= m(x, y); t(x, y) <- m(y, x);";
+        assert!(!handles(&format!("{set} timer late(x: u64) after 10ms while t(x, _);")));
+        // Another rule asks for the timer's rows.
+        assert!(!handles(&format!(
+            "{keyed} table l(x: u64); l(x) <= d(x); timer late(x: u64) after 10ms while k(x, _), !l(x);"
+        )));
+    }
+
+    #[test]
+    fn sizes_decide_membership_where_nothing_else_does() {
+        let computed = |rules: &str| {
+            let votes = "table t(x: u64, y: u64); t(x, y) <= m(x, y); t(x, _) <- d(x);
+                view n(x => count(y)) <= t(x, y);";
+            ask(&format!("{votes} {rules}"), "enough", |cx, view| cx.store(view).computed)
+        };
+        let enough = "view enough(x) <= n(x, c), if c >= 2;";
+        assert!(computed(&format!("{enough} out(x) @ me <~ d(x), !enough(x);")));
+        assert!(computed(&format!("{enough} out(x) @ me <~ new enough(x); out(x) @ me <~ d(x), enough(x);")));
+        // Read as it was before, as a whole, by another view, or not at all.
+        assert!(!computed(&format!("{enough} out(x) @ me <~ d(x), !old enough(x);")));
+        assert!(!computed(&format!("{enough} out(x) @ me <~ d(_), enough(x);")));
+        assert!(!computed(&format!(
+            "{enough} view both(x) <= enough(x), t(_, x); out(x) @ me <~ d(x), enough(x), both(x);"
+        )));
+        assert!(!computed(&format!("{enough} out(x) @ me <~ new enough(x);")));
+        // More than the size decides, or there are two rules.
+        let out = "out(x) @ me <~ d(x), !enough(x);";
+        assert!(!computed(&format!("view enough(x) <= n(x, c), t(x, 7), if c >= 2; {out}")));
+        assert!(!computed(&format!("view enough(x) <= n(x, 2); {out}")));
+        assert!(!computed(&format!("view enough(x) <= n(x, c), if c > 2; enough(x) <= t(x, 9); {out}")));
+    }
+
+    #[test]
+    fn sizes_of_groups_need_the_columns_in_order() {
+        let sizes = |view: &str| {
+            let rules = format!(
+                "table t(x: u64, y: u64, z: u64); t(x, y, x) <= m(x, y); {view}
+                view big(x) <= n(x, _, c), if c > 1; out(x) @ me <~ new big(x);"
+            );
+            ask(&rules, "n", |cx, n| cx.accumulator(n) == Accumulator::Sizes)
+        };
+        assert!(sizes("view n(x, y => count(z)) <= t(x, y, z);"));
+        assert!(!sizes("view n(y, x => count(z)) <= t(x, y, z);"));
+    }
 }
