@@ -45,6 +45,8 @@ fn main() {
         let params = BTreeMap::new();
         let mut node =
             protocol.node(Setup { layout: layout.clone(), seat, params, incarnation: 1, ids: Ids::Counted });
+        // As the runtime does where nothing is durable.
+        node.without_log();
         node.begin();
         node
     });
