@@ -23,11 +23,11 @@ pub enum Matched {
 }
 
 /// Whether the history can still become the goal.
-fn compatible(here: &Shown, goal: &Shown, plainly: bool) -> bool {
+fn compatible(here: &Shown, goal: &Shown, plainly: bool, complete: bool) -> bool {
     here.0.iter().zip(&goal.0).all(|(here, goal)| {
         let told = match (&here.told, &goal.told) {
             (None, _) => true,
-            (Some(_), None) => false,
+            (Some(_), None) => !complete,
             (Some(a), Some(b)) => !plainly || a == b,
         };
         let order = !here.taken || goal.taken && goal.after & !here.after == 0;
@@ -54,7 +54,7 @@ pub fn find(world: &mut World, goal: &Shown, complete: bool, seed: u64, budget: 
     let mut judge = |world: &World, state: &State| -> (bool, bool) {
         *known.entry(state.history).or_insert_with(|| {
             let here = Shown::of(world, world.history(state.history));
-            (compatible(&here, goal, plainly), here.permits(goal))
+            (compatible(&here, goal, plainly, complete), here.permits(goal, complete))
         })
     };
     let mut looked = 0;

@@ -104,7 +104,7 @@ impl Verdict {
         match self {
             Verdict::Matched => 0,
             Verdict::Counterexample(_) => 1,
-            Verdict::NotMatched { .. } => 3,
+            Verdict::NotMatched { .. } => 5,
         }
     }
 }
@@ -185,7 +185,7 @@ pub fn exhaustive(pair: &Pair, budget: Budget) -> Result<Compared, String> {
     {
         for history in histories {
             let shown = Shown::of(&derived, history);
-            if permitted.permits(&shown) {
+            if permitted.permits(&shown, complete) {
                 continue;
             }
             if let Some(why) = unfinished(&theirs, "base") {

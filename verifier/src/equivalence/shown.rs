@@ -38,9 +38,11 @@ impl Shown {
     /// Whether the other history is this one with some operations begun earlier or ended later.
     ///
     /// An operation that here was not even taken, there taken but not answered, counts as asked last of all.
-    pub fn permits(&self, other: &Shown) -> bool {
+    /// In a finite history an answer may still be on its way; in a complete one only a crash can keep it.
+    pub fn permits(&self, other: &Shown, complete: bool) -> bool {
         self.0.iter().zip(&other.0).all(|(here, there)| {
-            here.told == there.told && (!here.taken || there.taken && there.after & !here.after == 0)
+            (here.told == there.told || !complete && there.told.is_none())
+                && (!here.taken || there.taken && there.after & !here.after == 0)
         })
     }
 
@@ -115,8 +117,8 @@ impl FromIterator<Shown> for Strongest {
         for history in histories {
             let key = history.answers().into_iter().cloned().collect();
             let same = all.0.entry(key).or_default();
-            if !same.iter().any(|h| h.permits(&history)) {
-                same.retain(|h| !history.permits(h));
+            if !same.iter().any(|h| h.permits(&history, true)) {
+                same.retain(|h| !history.permits(h, true));
                 same.push(history);
             }
         }
@@ -126,8 +128,9 @@ impl FromIterator<Shown> for Strongest {
 
 impl Strongest {
     /// Whether one of them permits a history.
-    pub fn permits(&self, other: &Shown) -> bool {
+    pub fn permits(&self, other: &Shown, complete: bool) -> bool {
         let key: Vec<_> = other.answers().into_iter().cloned().collect();
-        self.0.get(&key).is_some_and(|same| same.iter().any(|h| h.permits(other)))
+        let same = self.0.get(&key).is_some_and(|same| same.iter().any(|h| h.permits(other, complete)));
+        same || !complete && self.0.values().flatten().any(|h| h.permits(other, false))
     }
 }

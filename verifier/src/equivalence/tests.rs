@@ -45,6 +45,6 @@ fn a_stopped_search_does_not_match() {
     for budget in [Budget { derived: 5, base: 1000 }, Budget { derived: 1000, base: 5 }] {
         let compared = exhaustive(&pair, budget).expect("worlds");
         assert!(matches!(compared.verdict, Verdict::NotMatched { .. }), "{compared}");
-        assert_eq!(compared.verdict.exit_code(), 3);
+        assert_eq!(compared.verdict.exit_code(), 5);
     }
 }

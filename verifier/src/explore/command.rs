@@ -1,7 +1,8 @@
 //! What `anabranch verify --exhaustive` does: a scope from a few numbers, a search or a comparison, and a text, a JSON
 //! object and an exit code for what came of it.
 //!
-//! Exit codes: 0 passed or matched; 1 a violation or a counterexample; 3 incomplete or not matched within the budget.
+//! Exit codes: 0 passed or matched; 1 a violation or a counterexample; 4 a `sometimes` that never held; 5 incomplete, or
+//! not matched within the budget.
 
 use super::search::search;
 use super::{Options, Report};
@@ -65,7 +66,7 @@ pub struct Told {
     pub text: String,
     /// For programs.
     pub json: serde_json::Value,
-    /// 0, 1 or 3.
+    /// 0, 1, 4 or 5.
     pub code: u8,
 }
 
@@ -133,7 +134,7 @@ impl Wanted {
         let code = code(&report);
         let names = |all: &[super::Found]| all.iter().map(|f| f.name.clone()).collect::<Vec<_>>();
         let json = serde_json::json!({
-            "verdict": match code { 0 => "passed", 1 => "violation", _ => "incomplete" },
+            "verdict": match code { 0 => "passed", 1 => "violation", 4 => "vacuous", _ => "incomplete" },
             "states": report.states,
             "transitions": report.transitions,
             "depth": report.depth,
@@ -185,8 +186,8 @@ pub fn code(report: &Report) -> u8 {
     let wrong = !report.violations.is_empty() || !report.not_reached.is_empty();
     match (wrong, report.stopped) {
         (true, _) => 1,
-        (false, Some(_)) => 3,
-        (false, None) if !report.never_held.is_empty() => 1,
+        (false, Some(_)) => 5,
+        (false, None) if !report.never_held.is_empty() => 4,
         (false, None) => 0,
     }
 }
