@@ -2,7 +2,8 @@
 
 use super::{Plan, Rewrite};
 use crate::{
-    Justification, Outcome, Refusal, cohash, echo, functional, independent, monotone, naming, state_machine,
+    Justification, Outcome, Refusal, cohash, echo, functional, independent, monotone, naming, partial,
+    state_machine,
 };
 use anabranch_dsl::diag::Diagnostic;
 use anabranch_dsl::ir::{Protocol, RoleId};
@@ -80,6 +81,9 @@ pub fn carry_out(p: &Protocol, rewrite: &Rewrite) -> Outcome {
         Rewrite::Monotone(cut) => monotone(p, cut),
         Rewrite::Echo(cut) => echo::echo(p, cut),
         Rewrite::StateMachine(cut) => state_machine::state_machine(p, cut),
+        Rewrite::Partial { role, key, sequencer } => {
+            partial::partial(p, find(p, role, "partial")?, key, sequencer)
+        }
         Rewrite::Cohash { role, key } => cohash::cohash_by(p, find(p, role, "cohash")?, key),
     }
 }

@@ -19,7 +19,7 @@ pub fn file_name(n: usize, step: &Applied) -> String {
         | super::Rewrite::Monotone(cut)
         | super::Rewrite::Echo(cut)
         | super::Rewrite::StateMachine(cut) => &cut.part,
-        super::Rewrite::Cohash { role, .. } => role,
+        super::Rewrite::Cohash { role, .. } | super::Rewrite::Partial { role, .. } => role,
     };
 
     format!("{:02}-{}-{subject}.diff", n + 1, step.rewrite.name())

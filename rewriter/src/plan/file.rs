@@ -22,6 +22,12 @@
 //! role = "participant"
 //! key = "txn"                       # or "prepare.txn", or "store by digest(&payload)"
 //!
+//! [[step]]
+//! rewrite = "partial"
+//! role = "acceptor"
+//! key = "slot"
+//! sequencer = "arbiter"             # the part that holds what has no key
+//!
 //! [roles.participant]               # for the deployment that is emitted
 //! instances = 3
 //! partitions = 5
@@ -93,10 +99,11 @@ struct RawStep {
     rules: Option<Spanned<Vec<usize>>>,
     event: Option<Spanned<String>>,
     key: Option<Spanned<String>>,
+    sequencer: Option<Spanned<String>>,
 }
 
 const REWRITES: &str =
-    "`naming`, `independent`, `functional`, `monotone`, `echo`, `state_machine` or `cohash`";
+    "`naming`, `independent`, `functional`, `monotone`, `echo`, `state_machine`, `cohash` or `partial`";
 
 /// Reads a plan.
 ///
@@ -133,6 +140,7 @@ fn step(raw: Spanned<RawStep>) -> Result<Step, PlanError> {
         "naming" => &["role", "head", "rules", "event"],
         "independent" | "functional" | "monotone" | "echo" | "state_machine" => &["role", "part", "move"],
         "cohash" => &["role", "key"],
+        "partial" => &["role", "key", "sequencer"],
         other => {
             let message = format!("there is no rewrite `{other}`: write {REWRITES}");
             return Err(PlanError::at(raw.rewrite.span(), message));
@@ -147,6 +155,7 @@ fn step(raw: Spanned<RawStep>) -> Result<Step, PlanError> {
         ("rules", raw.rules.as_ref().map(Spanned::span)),
         ("event", raw.event.as_ref().map(Spanned::span)),
         ("key", raw.key.as_ref().map(Spanned::span)),
+        ("sequencer", raw.sequencer.as_ref().map(Spanned::span)),
     ];
     for (name, span) in given {
         if let Some(span) = span
@@ -173,6 +182,11 @@ fn step(raw: Spanned<RawStep>) -> Result<Step, PlanError> {
             event: need(raw.event, "event")?,
         }),
         "cohash" => Rewrite::Cohash { role, key: need(raw.key, "key")? },
+        "partial" => Rewrite::Partial {
+            role,
+            key: need(raw.key, "key")?,
+            sequencer: need(raw.sequencer, "sequencer")?,
+        },
         _ => {
             let part = need(raw.part, "part")?;
             let moved = raw.heads.unwrap_or_default();
@@ -235,6 +249,9 @@ pub fn write(plan: &Plan) -> String {
             }
             Rewrite::Cohash { key, .. } => {
                 let _ = writeln!(out, "key = {}", quote(key));
+            }
+            Rewrite::Partial { key, sequencer, .. } => {
+                let _ = writeln!(out, "key = {}\nsequencer = {}", quote(key), quote(sequencer));
             }
         }
     }

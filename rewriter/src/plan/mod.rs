@@ -62,7 +62,7 @@ pub enum Rewrite {
     Monotone(crate::Cut),
     /// Moves rules that hear, besides what crosses, only answers to it.
     Echo(crate::Cut),
-    /// Moves rules that see whole ticks in order, and nothing else.
+    /// Moves rules that see whole ticks, in order, and nothing else.
     StateMachine(crate::Cut),
     /// Partitions a role by a key.
     Cohash {
@@ -70,6 +70,15 @@ pub enum Rewrite {
         role: String,
         /// The key, as [`crate::routing::Key`] reads it.
         key: String,
+    },
+    /// Partitions a role by a key, with a sequencer for what has no key.
+    Partial {
+        /// The role.
+        role: String,
+        /// The key, as [`crate::routing::Key`] reads it.
+        key: String,
+        /// The name of the new part.
+        sequencer: String,
     },
 }
 
@@ -84,6 +93,7 @@ impl Rewrite {
             Rewrite::Echo(_) => "echo",
             Rewrite::StateMachine(_) => "state_machine",
             Rewrite::Cohash { .. } => "cohash",
+            Rewrite::Partial { .. } => "partial",
         }
     }
     /// The role that it changes.
@@ -95,7 +105,7 @@ impl Rewrite {
             | Rewrite::Monotone(cut)
             | Rewrite::Echo(cut)
             | Rewrite::StateMachine(cut) => &cut.role,
-            Rewrite::Cohash { role, .. } => role,
+            Rewrite::Cohash { role, .. } | Rewrite::Partial { role, .. } => role,
         }
     }
 }
