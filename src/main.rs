@@ -2,7 +2,8 @@
 
 use anabranch_protocols::micro::{
     cohash, cohash_scaled, dependencies, dependencies_scaled, functional, functional_scaled, independent,
-    independent_scaled, monotone, monotone_scaled, partial, state_machine,
+    independent_scaled, monotone, monotone_scaled, partial, partial_scaled, state_machine,
+    state_machine_scaled,
 };
 use anabranch_protocols::{multi_paxos, two_pc, voting};
 
@@ -19,9 +20,11 @@ anabranch_cli::main!(
     monotone::monotone::protocol(),
     monotone_scaled::monotone_scaled::protocol(),
     state_machine::state_machine::protocol(),
+    state_machine_scaled::state_machine_scaled::protocol(),
     cohash::cohash::protocol(),
     cohash_scaled::cohash_scaled::protocol(),
     dependencies::dependencies::protocol(),
     dependencies_scaled::dependencies_scaled::protocol(),
     partial::partial::protocol(),
+    partial_scaled::partial_scaled::protocol(),
 );

@@ -20,4 +20,6 @@ pub mod independent_scaled;
 pub mod monotone;
 pub mod monotone_scaled;
 pub mod partial;
+pub mod partial_scaled;
 pub mod state_machine;
+pub mod state_machine_scaled;

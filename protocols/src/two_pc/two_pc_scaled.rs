@@ -51,7 +51,7 @@
 //!      by txn
 //!    - machine: there is no machine, `start` or clock
 //!    - ordered: streams keep their order for every key
-//!    - fate: `active` is lost in a crash: the partitions of an instance restart together, behind a barrier
+//!    - fate: an `after` timer fires again after a restart: the partitions of an instance restart together
 //!
 //! 5. cohash: partition requester, begin_to_requester by txn
 //!    - agree: all atoms of a rule that must meet are routed alike
