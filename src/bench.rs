@@ -150,7 +150,7 @@ fn partitions(texts: &[String], protocols: &[&'static dyn Protocol]) -> Result<V
                 let at = p.roles().iter().position(|r| r == role);
                 at.is_some_and(|at| p.role_infos()[at].partitioned)
             };
-            if !protocols.iter().any(|p| partitioned(p)) {
+            if !protocols.iter().any(partitioned) {
                 return Err(CommandError::usage(format!("no protocol has a partitioned role `{role}`")));
             }
         }

@@ -146,7 +146,7 @@ pub fn program(seed: u64) -> Source {
 }
 
 fn guard(d: &mut Dice) -> &'static str {
-    *d.pick(&["", "", "", "", ", seen(k)", ", !seen(k)", ", if k != 2", ", !spent(k)"])
+    d.pick::<&str>(&["", "", "", "", ", seen(k)", ", !seen(k)", ", if k != 2", ", !spent(k)"])
 }
 
 /// An event with a request's identity.

@@ -43,14 +43,13 @@ fn writer(plan: &RolePlan, event: RelIx) -> Option<At> {
         };
         for (p, pipeline) in pipelines.iter().enumerate() {
             for (t, tail) in pipeline.tails.iter().enumerate() {
-                match &tail.emit {
-                    Emit::Row { rel, .. } if *rel == event => {
-                        if found.replace((s, p, t)).is_some() {
-                            return None;
-                        }
-                    }
-                    Emit::Next { rel, .. } if *rel == event => return None,
-                    _ => {}
+                let again = match &tail.emit {
+                    Emit::Row { rel, .. } if *rel == event => found.replace((s, p, t)).is_some(),
+                    Emit::Next { rel, .. } => *rel == event,
+                    _ => false,
+                };
+                if again {
+                    return None;
                 }
             }
         }
