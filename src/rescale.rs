@@ -83,8 +83,10 @@ fn edit(text: &str, role: &str, partitions: u32) -> Option<String> {
                 None => lines.insert(at + 1, new),
             }
         }
-        // A part may have been left out.
-        None if !text.contains(role) => lines.extend([String::new(), format!("[roles.{role}]"), new]),
+        // A part may have been left out; if it is spoken of in another way, a person must see to it.
+        None if !text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == role) => {
+            lines.extend([String::new(), format!("[roles.{role}]"), new])
+        }
         None => return None,
     }
     Some(lines.join("\n") + "\n")

@@ -78,7 +78,10 @@ fn all(p: &Protocol) -> Vec<Step> {
             continue;
         }
         for cut in cuts::cuts(p, &role.name) {
-            steps.extend((0..cuts::DECOUPLINGS.len()).map(|which| Step::Split(which, Box::new(cut.clone()))));
+            // Streams are beyond the abstract world: what comes of a state machine cut is compared nowhere yet.
+            let compared =
+                (0..cuts::DECOUPLINGS.len()).filter(|n| cuts::DECOUPLINGS[*n].0 != "state_machine");
+            steps.extend(compared.map(|which| Step::Split(which, Box::new(cut.clone()))));
         }
         steps.push(Step::Cohash(role.name.clone(), "k".into()));
     }

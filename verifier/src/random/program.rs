@@ -33,23 +33,27 @@ pub fn program(seed: u64) -> Source {
 fn scale(source: &mut Source, dice: &mut Dice) {
     let (node, peer, part) = (dice.percent(30), dice.percent(40), dice.percent(30));
     for line in &mut source.outside {
-        let routed = line.ends_with("to peer") && peer || line.ends_with("at node") && node;
+        let request = line.starts_with("request");
+        let routed = line.ends_with("to peer") && peer || request && node;
         if !(routed || line.ends_with("to node") && node) {
             continue;
         }
-        let mut ways = vec!["routed by c0", "routed by Some(c0.clone())"];
+        let mut ways = Vec::new();
+        if line.contains("c0") {
+            ways.extend(["routed by c0", "routed by Some(c0.clone())"]);
+        }
         if line.contains("c1") {
             ways.extend(["routed by c1", "routed by (c0.clone(), c1.clone())"]);
         }
         if line.contains("c0: u64") {
             ways.extend(["routed to c0", "routed by c0 % 2"]);
         }
-        if line.starts_with("request") {
-            ways.push("routed by req");
-        } else {
-            ways.push("routed to all");
-        }
-        *line += &format!(" {}", dice.pick(&ways));
+        ways.push(if request { "routed by req" } else { "routed to all" });
+        let way = dice.pick(&ways);
+        *line = match line.strip_suffix(", resend") {
+            Some(before) => format!("{before} {way}, resend"),
+            None => format!("{line} {way}"),
+        };
     }
     let partitioned = |yes: bool| if yes { ", partitioned" } else { "" };
     let of = if part { " of node" } else { "" };

@@ -881,10 +881,18 @@ fn suffixed(e: &str) -> String {
     }
     let mut out = String::new();
     let mut last = ' ';
+    // Keys of look-ups have the types of their columns.
+    let mut inside = 0;
     let mut chars = e.chars().peekable();
     while let Some(c) = chars.next() {
         out.push(c);
-        let number = c.is_ascii_digit() && !last.is_alphanumeric() && last != '.' && last != '_';
+        match c {
+            '[' => inside += 1,
+            ']' => inside -= 1,
+            _ => {}
+        }
+        let number =
+            inside == 0 && c.is_ascii_digit() && !last.is_alphanumeric() && last != '.' && last != '_';
         if number && !chars.peek().is_some_and(|next| next.is_alphanumeric()) {
             out.push_str("u64");
         }
