@@ -13,7 +13,7 @@
 //! | `echo` | what the cone reads beyond itself and its timers are echoes ([`crate::analysis::echo`]) |
 //! | `pure` | no rule of the cone draws values or reads the clock |
 //! | `machine`, `ordered` | it feeds no machine and no stream |
-//! | `same-facts` | as in [`crate::functional`], of the rules that may fire in the tick of the crossing fact itself |
+//! | `same-facts` | as in [`crate::functional()`], of the rules that may fire in the tick of the crossing fact itself |
 //! | `durable`, `heads`, `stream`, `event-driven`, `ends`, `start`, `clock` | as for every decoupling |
 //!
 //! **Mechanism.** The event crosses; echoes are redirected to the part. Rules of the cone may delete, negate, replace and

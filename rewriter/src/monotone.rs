@@ -4,7 +4,7 @@
 //!
 //! | kind | body | head |
 //! |---|---|---|
-//! | map | as in [`crate::functional`] | as there |
+//! | map | as in [`crate::functional()`] | as there |
 //! | store | one fact that crosses or comes of one | a table that only grows |
 //! | join | state that only grows, positive; thresholds of counts | a table that only grows, or a view |
 //! | edge | `new r` alone, r of the kind that a join reads | an event, message or answer; a table that only grows |

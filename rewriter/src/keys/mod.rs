@@ -11,7 +11,7 @@
 //! - keys: two rows of a keyed relation in one tick agree in their values if they agree in their key;
 //! - `unique()`: the id is no equal of anything, but it is *routed* like the first column of the event that drew it.
 //!
-//! - what holds in every row of a relation ([`Dependencies`](crate::dependencies::Dependencies)).
+//! - what holds in every row of a relation ([`Dependencies`]).
 
 mod proof;
 mod terms;

@@ -10,7 +10,7 @@
 //! answers in which at least the same operations precede each other: begun earlier and ended later, that becomes
 //! the other.
 //!
-//! [`exhaustive`] compares all histories of a small scope. [`sampled`] takes random runs of `derived` and searches
+//! [`exhaustive`] compares all histories of a small scope. [`sample::sampled`] takes random runs of `derived` and searches
 //! `base` for one that matches. Three verdicts, and only the first is a pass: *matched*; *not matched* within the
 //! budget; *counterexample*: all of `base` within the scope was seen, and nothing matches.
 

@@ -1,4 +1,4 @@
-//! Exhaustive search of small scopes: every order of events that a [`World`] permits.
+//! Exhaustive search of small scopes: every order of events that a [`World`](crate::world::World) permits.
 //!
 //! States are kept as 128-bit hashes, or whole ([`Options::exact`]); breadth first by default, so that the way to what
 //! it finds is a shortest one. Two reductions, each tested against the search without it:

@@ -1,7 +1,7 @@
 //! The simulator: compiled nodes in a simulated world, decided by one seed.
 //!
 //! [`Tester`] holds a protocol with its properties, [`Plan`] says all that decides a run, [`Tester::run`] runs it.
-//! [`campaign`] runs many; [`shrink`] makes a failing plan small, [`file`] keeps it, [`Tester::replay`] tells it.
+//! [`campaign`](mod@campaign) runs many; [`shrink`](mod@shrink) makes a failing plan small, [`file`](mod@file) keeps it, [`Tester::replay`] tells it.
 //!
 //! # What is real
 //! The nodes (the code that runs over TCP), the streams, frames and handshakes between them
