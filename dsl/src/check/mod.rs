@@ -19,7 +19,7 @@ pub mod lints;
 pub mod requests;
 pub mod scale;
 pub mod unused;
-mod walk;
+pub mod walk;
 
 use crate::diag::Diagnostic;
 use crate::ir::Protocol;

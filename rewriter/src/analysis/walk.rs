@@ -5,6 +5,8 @@ use anabranch_dsl::ir::{
 };
 use anabranch_dsl::strata::head_exprs;
 
+pub use anabranch_dsl::check::walk::{body_exprs, exprs, holes};
+
 /// How a rule or a timer mentions a relation that it reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Form {
@@ -102,54 +104,6 @@ fn lookups<'a>(expr: &'a Expr, out: &mut Vec<Mention<'a>>) {
             Hole::Unique | Hole::NowMs | Hole::Random => {}
         }
     }
-}
-
-/// The expressions of a body, outermost only.
-pub fn body_exprs(body: &[Literal]) -> Vec<&Expr> {
-    let mut out = Vec::new();
-    let value = |p: &'_ Pattern| matches!(p, Pattern::Value(_));
-    for literal in body {
-        match literal {
-            Literal::Atom(atom) => {
-                out.extend(atom.args.iter().filter(|p| value(p)).filter_map(pattern_expr));
-            }
-            Literal::NewJoin(inner, _) => out.extend(body_exprs(inner)),
-            Literal::If(e) => out.push(e),
-            Literal::Let(p, e) | Literal::For(p, e) => {
-                out.extend(pattern_expr(p));
-                out.push(e);
-            }
-        }
-    }
-    out
-}
-
-fn pattern_expr(pattern: &Pattern) -> Option<&Expr> {
-    match pattern {
-        Pattern::Value(e) => Some(e),
-        _ => None,
-    }
-}
-
-/// All expressions of a rule, outermost only.
-pub fn exprs(rule: &Rule) -> Vec<&Expr> {
-    let mut out = body_exprs(&rule.body);
-    out.extend(head_exprs(&rule.head));
-    out
-}
-
-/// All holes of an expression, outer before inner.
-pub fn holes(expr: &Expr) -> Vec<&Hole> {
-    let mut out = Vec::new();
-    for hole in &expr.holes {
-        out.push(hole);
-        match hole {
-            Hole::Lookup { args, .. } => out.extend(args.iter().flat_map(holes)),
-            Hole::Aggregate(a) => out.extend(a.args.iter().flat_map(holes)),
-            Hole::Unique | Hole::NowMs | Hole::Random => {}
-        }
-    }
-    out
 }
 
 /// All variables of an expression, those inside of its holes too.

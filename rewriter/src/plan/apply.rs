@@ -52,7 +52,8 @@ pub fn apply(base: &Protocol, plan: &Plan) -> Result<Derivation, Stuck> {
     let mut protocol = base.clone();
     let mut steps: Vec<Applied> = Vec::new();
     for (n, step) in plan.steps.iter().enumerate() {
-        let before = print(&protocol);
+        // What the last step gave is printed already.
+        let before = steps.last().map_or_else(|| print(base), |last| last.after.clone());
         let rewritten = carry_out(&protocol, &step.rewrite).map_err(|refusal| Stuck {
             step: n,
             text: (n > 0).then(|| before.clone()),

@@ -44,11 +44,7 @@ pub fn rust(derivation: &Derivation) -> String {
         }
     }
     out.push('\n');
-    out.push_str("anabranch::");
-    out.push_str(print_macro(&derivation.protocol).trim_start_matches("anabranch::"));
-    if !out.ends_with('\n') {
-        out.push('\n');
-    }
+    out.push_str(&print_macro(&derivation.protocol));
     out
 }
 
