@@ -11,6 +11,7 @@ anabranch_cli::main!(
     two_pc::two_pc::protocol(),
     two_pc::two_pc_scaled::two_pc_scaled::protocol(),
     multi_paxos::multi_paxos::protocol(),
+    multi_paxos::multi_paxos_scaled::multi_paxos_scaled::protocol(),
     voting::voting::protocol(),
     voting::voting_scaled::voting_scaled::protocol(),
     independent::independent::protocol(),

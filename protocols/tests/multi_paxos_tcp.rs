@@ -1,18 +1,16 @@
 //! MultiPaxos over TCP, nodes in this process: commands in one order at all replicas, a leader's death, a replica
 //! that comes back, truncated logs.
 
-use anabranch::Exit;
-use anabranch::client::CallError;
+mod counter;
+
 use anabranch::core::node::{NodeIndex, Protocol};
 use anabranch::core::value::Value;
 use anabranch::deploy::Deployment;
 use anabranch::embed::LocalCluster;
 use anabranch_protocols::kv::{Command, Outcome};
 use anabranch_protocols::multi_paxos::multi_paxos::{self, Client};
-use bytes::Bytes;
-use std::path::PathBuf;
+use counter::{check_counter, folder, get, increments, number, number_of, runtime, stop};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const PROPOSERS: u32 = 2;
@@ -20,84 +18,6 @@ const REPLICA_0: u32 = PROPOSERS + 3;
 
 fn protocol() -> Arc<dyn Protocol> {
     Arc::new(multi_paxos::protocol())
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime")
-}
-
-fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("anabranch-paxos-{name}-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&folder);
-    folder
-}
-
-fn number(n: u64) -> Bytes {
-    Bytes::copy_from_slice(&n.to_le_bytes())
-}
-
-fn number_of(value: Option<Bytes>) -> Option<u64> {
-    value.map(|v| u64::from_le_bytes(v.as_ref().try_into().expect("eight bytes")))
-}
-
-/// Calls that ended as *unknown*, by all tests of this process: each may have taken effect beside its repetition.
-static UNKNOWN: AtomicU64 = AtomicU64::new(0);
-
-/// A command's outcome. The client repeats a call under its `Req` for as long as it waits; a call that ended as
-/// *unknown* is made again under a new one.
-async fn submit(client: &Client, command: Command) -> Outcome {
-    loop {
-        match client.submit(command.clone()).await {
-            Ok(outcome) => return outcome,
-            Err(CallError::Unknown(_)) => UNKNOWN.fetch_add(1, Ordering::Relaxed),
-            Err(other) => panic!("{other:?}"),
-        };
-    }
-}
-
-/// The counter has every acknowledged increment, and at most those of unknown outcome besides.
-async fn check_counter(client: &Client, acknowledged: u64) {
-    let n = get(client, "n").await.expect("written");
-    let most = acknowledged + UNKNOWN.load(Ordering::Relaxed);
-    assert!((acknowledged..=most).contains(&n), "{n} is not in {acknowledged}..={most}");
-}
-
-async fn get(client: &Client, key: &str) -> Option<u64> {
-    match submit(client, Command::Get(key.into())).await {
-        Outcome::Value(value) => number_of(value),
-        other => panic!("{other:?}"),
-    }
-}
-
-/// Adds one to a counter by compare-and-set.
-async fn increment(client: &Client, key: &str) {
-    loop {
-        let seen = get(client, key).await;
-        let command = Command::CompareAndSet(key.into(), seen.map(number), number(seen.unwrap_or(0) + 1));
-        if submit(client, command).await == Outcome::Swapped(true) {
-            return;
-        }
-    }
-}
-
-async fn increments(client: &Client, key: &'static str, tasks: u64, each: u64) {
-    let tasks = (0..tasks).map(|_| {
-        let client = client.clone();
-        tokio::spawn(async move {
-            for _ in 0..each {
-                increment(&client, key).await;
-            }
-        })
-    });
-    for task in tasks.collect::<Vec<_>>() {
-        task.await.expect("task");
-    }
-}
-
-fn stop(cluster: LocalCluster) {
-    for exit in cluster.stop() {
-        assert!(matches!(exit, Exit::Stopped), "{exit}");
-    }
 }
 
 #[test]

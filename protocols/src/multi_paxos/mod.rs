@@ -5,6 +5,8 @@
 //! Slots below `floor` are executed durably by a majority of replicas: acceptors drop them, and whoever lacks
 //! them asks a replica.
 
+pub mod multi_paxos_scaled;
+
 /// The k-th largest of the values, counting from 1; 0 if there are fewer. The values are sorted upwards, as
 /// `collect` gives them.
 pub fn nth_largest(sorted: &[u64], k: u64) -> u64 {
