@@ -1,14 +1,18 @@
 //! What scaled protocols say beyond plain rules, put into plain rules.
 //!
 //! [`expand`] is to be called before plans, code and interpretation; it is the identity on protocols that say nothing of
-//! the kind. So far it knows `ordered` messages ([`ordered`]) between nodes that share fate and are not partitioned. What
-//! the language can say and nothing carries out yet (`held`, `logged`, `sealed`, `replicated`, other streams) is refused
-//! here: to run it as if it were not said would be wrong without a word.
+//! the kind. So far it knows `logged` messages ([`logged`]), and `ordered` ones ([`ordered`]) between nodes that share
+//! fate and are not partitioned. What the language can say and nothing carries out yet (`held`, `sealed`, `replicated`,
+//! other streams) is refused here: to run it as if it were not said would be wrong without a word.
 
+pub mod logged;
 pub mod ordered;
 
 use crate::diag::Diagnostic;
-use crate::ir::{Place, Protocol};
+use crate::ir::{Column, Delivery, Expr, Place, Protocol, Relation, RelationKind, RoleId, Tokens};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use quote::quote;
+use std::collections::BTreeSet;
 
 /// The same protocol in plain rules. Places are those of the generated text.
 ///
@@ -19,7 +23,80 @@ pub fn expand(p: &Protocol) -> Result<Protocol, Vec<Diagnostic>> {
     if !unknown.is_empty() {
         return Err(unknown);
     }
+    let logged = p.relations.iter().any(|r| r.delivery.logged);
+    let p = &if logged { logged::expand(p)? } else { p.clone() };
     if p.relations.iter().any(|r| r.delivery.ordered) { ordered::expand(p) } else { Ok(p.clone()) }
+}
+
+/// A name that nothing has yet, which is then taken.
+fn fresh(wanted: &str, taken: &mut BTreeSet<String>) -> String {
+    let mut name = wanted.to_string();
+    let mut n = 2;
+    while !taken.insert(name.clone()) {
+        name = format!("{wanted}_{n}");
+        n += 1;
+    }
+    name
+}
+
+/// Names that mean something in rules: variables must have others.
+fn names(p: &Protocol) -> BTreeSet<String> {
+    let relations = p.relations.iter().map(|r| &r.name);
+    let roles = p.roles.iter().map(|r| &r.name);
+    let rest = p.params.iter().map(|q| &q.name).chain(p.machines.iter().map(|m| &m.name));
+    relations.chain(roles).chain(rest).cloned().collect()
+}
+
+/// What a tick sends of one message, collected: the receiver, then the message's columns.
+fn collected(
+    p: &Protocol,
+    message: &Relation,
+    sender: RoleId,
+    receiver: RoleId,
+    taken: &mut BTreeSet<String>,
+) -> Relation {
+    let family = Ident::new(&p.role(p.family(receiver)).name, Span::call_site());
+    let place = message.place;
+    let mut columns =
+        vec![Column { name: "receiver".into(), ty: Tokens(quote!(#family)), lattice: None, place }];
+    columns.extend(
+        message.columns.iter().enumerate().map(|(i, c)| Column { name: format!("c{i}"), ..c.clone() }),
+    );
+    Relation {
+        name: fresh(&format!("{}_out", message.name), taken),
+        docs: Vec::new(),
+        role: Some(sender),
+        kind: RelationKind::Event,
+        columns,
+        routing: None,
+        delivery: Delivery::default(),
+        declared_by: None,
+        place: Place(place.0),
+        ..message.clone()
+    }
+}
+
+/// An expression over the columns of a message, with variables in place of the columns.
+fn columns_in(e: &Expr, columns: &[Column], variables: &[String]) -> String {
+    fn go(tokens: TokenStream, seen: &dyn Fn(&Ident) -> Option<Ident>) -> TokenStream {
+        let mut field = false;
+        let mut out = Vec::new();
+        for token in tokens {
+            let dot = matches!(&token, TokenTree::Punct(p) if p.as_char() == '.');
+            out.push(match token {
+                TokenTree::Ident(i) if !field => TokenTree::Ident(seen(&i).unwrap_or(i)),
+                TokenTree::Group(g) => TokenTree::Group(Group::new(g.delimiter(), go(g.stream(), seen))),
+                other => other,
+            });
+            field = dot;
+        }
+        out.into_iter().collect()
+    }
+    let seen = |i: &Ident| {
+        let at = columns.iter().position(|c| *i == c.name)?;
+        Some(Ident::new(&variables[at], Span::call_site()))
+    };
+    go(e.tokens.0.clone(), &seen).to_string()
 }
 
 /// Words that can be written, and that nothing carries out yet.
@@ -48,10 +125,6 @@ fn unknown(p: &Protocol) -> Vec<Diagnostic> {
         }
     }
     for relation in &p.relations {
-        if relation.delivery.logged {
-            let help = "keep it in a durable table until it is acknowledged, and send it again by a timer";
-            refuse("logged", relation.place, &relation.name, help);
-        }
         if relation.delivery.sealed {
             refuse(
                 "sealed",
@@ -95,7 +168,7 @@ mod tests {
                  message tell(from: a, x: u64) to b{delivery}; {rules}"
             )
         };
-        refused(&program("", " logged"), &["logged"]);
+        refused(&program("", " ordered, logged"), &["ordered and logged"]);
         refused(&program("", " sealed"), &["sealed"]);
         refused(&program(", sequencer", ""), &["sequencer"]);
         let plain = crate::parse_str(&program("", "")).protocol.expect("a protocol");

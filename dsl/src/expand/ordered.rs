@@ -16,10 +16,9 @@
 // A diagnostic is large and made once per mistake.
 #![allow(clippy::result_large_err)]
 
+use super::{collected, fresh};
 use crate::diag::Diagnostic;
-use crate::ir::{Column, Delivery, Head, Place, Protocol, RelId, Relation, RelationKind, RoleId, Tokens};
-use proc_macro2::{Ident, Span};
-use quote::quote;
+use crate::ir::{Column, Delivery, Head, Protocol, RelId, Relation, RelationKind, RoleId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -35,17 +34,17 @@ pub fn expand(p: &Protocol) -> Result<Protocol, Vec<Diagnostic>> {
         let sender = p.rules[i].role;
         suits(p, message, sender, receiver).map_err(|e| vec![e])?;
         let stream = streams.entry((sender, receiver)).or_default();
-        let collected = match stream.get(rel) {
-            Some(collected) => *collected,
+        let sent = match stream.get(rel) {
+            Some(sent) => *sent,
             None => {
-                let collected = RelId(out.relations.len() as u32);
-                out.relations.push(outgoing(p, message, sender, receiver, &mut taken));
-                stream.insert(*rel, collected);
-                collected
+                let sent = RelId(out.relations.len() as u32);
+                out.relations.push(collected(p, message, sender, receiver, &mut taken));
+                stream.insert(*rel, sent);
+                sent
             }
         };
         let args = [to].into_iter().chain(args).cloned().collect();
-        out.rules[i].head = Head::Now { rel: collected, args };
+        out.rules[i].head = Head::Now { rel: sent, args };
     }
     for relation in &mut out.relations {
         if relation.delivery.ordered {
@@ -82,44 +81,6 @@ fn suits(p: &Protocol, message: &Relation, sender: RoleId, receiver: RoleId) -> 
         ));
     }
     Ok(())
-}
-
-/// What a tick sends of one message, collected: the receiver, then the message's columns.
-fn outgoing(
-    p: &Protocol,
-    message: &Relation,
-    sender: RoleId,
-    receiver: RoleId,
-    taken: &mut BTreeSet<String>,
-) -> Relation {
-    let family = Ident::new(&p.role(p.family(receiver)).name, Span::call_site());
-    let place = message.place;
-    let mut columns =
-        vec![Column { name: "receiver".into(), ty: Tokens(quote!(#family)), lattice: None, place }];
-    columns.extend(
-        message.columns.iter().enumerate().map(|(i, c)| Column { name: format!("c{i}"), ..c.clone() }),
-    );
-    Relation {
-        name: fresh(&format!("{}_out", message.name), taken),
-        docs: Vec::new(),
-        role: Some(sender),
-        kind: RelationKind::Event,
-        columns,
-        delivery: Delivery::default(),
-        declared_by: None,
-        place: Place(place.0),
-        ..message.clone()
-    }
-}
-
-fn fresh(wanted: &str, taken: &mut BTreeSet<String>) -> String {
-    let mut name = wanted.to_string();
-    let mut n = 2;
-    while !taken.insert(name.clone()) {
-        name = format!("{wanted}_{n}");
-        n += 1;
-    }
-    name
 }
 
 /// The declarations and rules of one stream, as text.

@@ -200,7 +200,7 @@ impl Env<'_> {
             && self.types.roles.contains(&ident.to_string())
         {
             return match name.as_str() {
-                "len" | "majority" | "partitions" => Ty::known("u64"),
+                "len" | "majority" | "partitions" | "partition_of" => Ty::known("u64"),
                 "at" | "of" | "after" => self.types.address(&ident.to_string()),
                 _ => self.types.fresh(),
             };

@@ -61,6 +61,11 @@ impl<A: Address> Instances<A> {
     pub fn of<K: Data>(self, key: K) -> A {
         self.at(u64::from(key.route()))
     }
+    /// The partition of an instance that takes what is routed by a key.
+    #[inline]
+    pub fn partition_of<K: Data>(self, key: K) -> u64 {
+        u64::from(key.route()) % u64::from(self.partitions.max(1))
+    }
     /// The next instance, counted round.
     #[inline]
     pub fn after(self, address: A) -> A {

@@ -220,6 +220,9 @@ fn role_method(
         (RoleMethod::Len, None) => Value::Int(i128::from(instances)),
         (RoleMethod::Majority, None) => Value::Int(i128::from(instances / 2 + 1)),
         (RoleMethod::Partitions, None) => Value::Int(i128::from(size.partitions)),
+        (RoleMethod::PartitionOf, Some(key)) => {
+            Value::Int(i128::from(key.route()) % i128::from(size.partitions.max(1)))
+        }
         // Counted round, as compiled code does.
         (RoleMethod::At, Some(Value::Int(i))) => Value::Addr(whole, u32::try_from(i % count).ok()?),
         (RoleMethod::Of, Some(key)) => Value::Addr(whole, (i128::from(key.route()) % count) as u32),

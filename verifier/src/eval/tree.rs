@@ -79,6 +79,7 @@ pub enum RoleMethod {
     Of,
     After,
     Partitions,
+    PartitionOf,
 }
 
 macro_rules! methods {
@@ -425,6 +426,7 @@ impl Parser<'_> {
             "len" => (RoleMethod::Len, Ty::Int(Width::U64)),
             "majority" => (RoleMethod::Majority, Ty::Int(Width::U64)),
             "partitions" => (RoleMethod::Partitions, Ty::Int(Width::U64)),
+            "partition_of" => (RoleMethod::PartitionOf, Ty::Int(Width::U64)),
             "at" => (RoleMethod::At, Ty::Addr(whole)),
             "of" => (RoleMethod::Of, Ty::Addr(whole)),
             "after" => (RoleMethod::After, Ty::Addr(whole)),

@@ -114,6 +114,14 @@ impl System {
         System::of_protocol(parse(text)?, instances, true)
     }
 
+    /// The same with what scaled protocols say beyond plain rules put into those
+    /// ([`anabranch_dsl::expand`]), as it is before it is compiled. Otherwise `logged` is an axiom here: a crash takes nothing of it.
+    pub fn in_plain_rules(text: &str, instances: &[u32]) -> Result<System, String> {
+        let said = parse(text)?;
+        let plain = anabranch_dsl::expand::expand(&said).map_err(|errors| errors[0].message.clone())?;
+        System::of_protocol(Arc::new(plain), instances, true)
+    }
+
     /// A checked protocol on interpreter or executor.
     pub fn of_protocol(protocol: Arc<Protocol>, instances: &[u32], planned: bool) -> Result<System, String> {
         if instances.len() != protocol.roles.len() {
