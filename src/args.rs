@@ -346,6 +346,9 @@ pub struct Verify {
     /// Exhaustive: at most so many timer rows that fire while anything else is under way
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub timers: u32,
+    /// Exhaustive: a tick takes at most so many messages, requests and timer rows
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub together: usize,
     /// Exhaustive: stop after so many states, which makes the search incomplete
     #[arg(long, value_name = "N", default_value_t = 10_000_000)]
     pub max_states: usize,

@@ -135,6 +135,8 @@ fn small(args: &Verify, protocol: &'static dyn Protocol, protocols: &Protocols) 
         clients: args.clients.unwrap_or(2) as usize,
         crashes: args.crashes,
         timers: args.timers,
+        together: args.together,
+        first_seed: args.first_seed,
         max_states: args.max_states,
         seeds: args.seeds.map(|n| n as usize),
         ..Wanted::default()

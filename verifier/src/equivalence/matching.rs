@@ -11,6 +11,9 @@ use crate::world::{Move, State, World};
 use anabranch_core::value::Value;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+/// Random walks before everything is gone through.
+const WALKS: u64 = 200;
+
 /// What a search for a match came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Matched {
@@ -22,13 +25,13 @@ pub enum Matched {
     NotFound,
 }
 
-/// Whether the history can still become the goal.
-fn compatible(here: &Shown, goal: &Shown, plainly: bool, complete: bool) -> bool {
+/// Whether the history can still become the goal. A crash may yet take an answer back.
+fn compatible(here: &Shown, goal: &Shown, plainly: bool, complete: bool, crashes: bool) -> bool {
     here.0.iter().zip(&goal.0).all(|(here, goal)| {
         let told = match (&here.told, &goal.told) {
             (None, _) => true,
-            (Some(_), None) => !complete,
-            (Some(a), Some(b)) => !plainly || a == b,
+            (Some(_), None) => !complete || crashes,
+            (Some(a), Some(b)) => !plainly || crashes || a == b,
         };
         let order = !here.taken || goal.taken && goal.after & !here.after == 0;
         told && order
@@ -49,20 +52,22 @@ pub fn find(world: &mut World, goal: &Shown, complete: bool, seed: u64, budget: 
     // Ids are numbered by what was told so far, so they can be compared only at the end.
     let told = goal.0.iter().filter_map(|s| s.told.as_ref());
     let plainly = !told.flat_map(|(_, values)| values).any(holds_id);
-    let mut known: FxHashMap<u32, (bool, bool)> = FxHashMap::default();
+    let mut known: FxHashMap<(u32, bool), (bool, bool)> = FxHashMap::default();
     // Whether a history may still become the goal, and whether it is.
     let mut judge = |world: &World, state: &State| -> (bool, bool) {
-        *known.entry(state.history).or_insert_with(|| {
+        let crashes = state.crashes < world.scope.crashes;
+        *known.entry((state.history, crashes)).or_insert_with(|| {
             let here = Shown::of(world, world.history(state.history));
-            (compatible(&here, goal, plainly, complete), here.permits(goal, complete))
+            (compatible(&here, goal, plainly, complete, crashes), here.permits(goal, complete))
         })
     };
     let mut looked = 0;
     let mut moves: Vec<Move> = Vec::new();
     let done = |world: &mut World, state: &State| !complete || settled(world, state, 2000);
-    let walks = 20;
-    for walk in 0..walks {
+    for walk in 0..WALKS {
         let mut dice = Dice::part(seed, 100 + walk);
+        // A run of hundreds of moves is sure to have its crash early unless crashes are rare.
+        let faults = [0, 2, 10, 30][walk as usize % 4];
         let mut state = world.first();
         for _ in 0..400 {
             looked += 1;
@@ -73,8 +78,7 @@ pub fn find(world: &mut World, goal: &Shown, complete: bool, seed: u64, budget: 
             let mut next = None;
             while next.is_none() && !moves.is_empty() {
                 let chosen = moves.swap_remove(dice.below(moves.len()));
-                // Faults are rare, else all walks are alike.
-                if chosen.is_fault() && !moves.is_empty() && !dice.percent(10) {
+                if chosen.is_fault() && !moves.is_empty() && !dice.percent(faults) {
                     continue;
                 }
                 let Some(moved) = world.make(&state, &chosen) else { continue };

@@ -118,6 +118,8 @@ pub struct Compared {
     pub states: (usize, usize),
     /// Different histories that were compared: finite and complete ones of the derived system.
     pub histories: (usize, usize),
+    /// Whether the base answers some request twice, and differently: which answer comes first may then be told.
+    pub contradicts: bool,
 }
 
 impl fmt::Display for Compared {
@@ -167,6 +169,7 @@ pub fn exhaustive(pair: &Pair, budget: Budget) -> Result<Compared, String> {
         verdict: Verdict::Matched,
         states: (theirs.states, ours.states),
         histories: (ours.histories.len(), ours.complete.len()),
+        contradicts: base.contradicted,
     };
     // A broken rule stops a node for good: the base may do so too, but not the derived system alone.
     if let (Some(found), true) =

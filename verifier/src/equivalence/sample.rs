@@ -70,7 +70,8 @@ pub fn random_run(world: &mut World, runs: Runs, seed: u64) -> (Vec<Move>, State
 /// Takes random runs of the derived system and searches the base for a match of each.
 pub fn sampled(pair: &Pair, runs: Runs, budget: Budget) -> Result<Compared, String> {
     let (mut base, mut derived) = (pair.world(false)?, pair.world(true)?);
-    let mut compared = Compared { verdict: Verdict::Matched, states: (0, 0), histories: (0, 0) };
+    let mut compared =
+        Compared { verdict: Verdict::Matched, states: (0, 0), histories: (0, 0), contradicts: false };
     let mut known: BTreeSet<(bool, Shown)> = BTreeSet::new();
     for seed in (0..runs.count as u64).map(|i| runs.seed.wrapping_add(i)) {
         let (moves, state, ended) = random_run(&mut derived, runs, seed);
@@ -103,6 +104,7 @@ pub fn sampled(pair: &Pair, runs: Runs, budget: Budget) -> Result<Compared, Stri
             }
         }
     }
+    compared.contradicts = base.contradicted;
     Ok(compared)
 }
 

@@ -39,6 +39,8 @@ pub struct Wanted {
     pub max_seconds: Option<f64>,
     /// Random runs instead of all, for comparisons.
     pub seeds: Option<usize>,
+    /// The seed of the first of them.
+    pub first_seed: u64,
 }
 
 impl Default for Wanted {
@@ -55,6 +57,7 @@ impl Default for Wanted {
             max_states: 10_000_000,
             max_seconds: None,
             seeds: None,
+            first_seed: 0,
         }
     }
 }
@@ -164,7 +167,7 @@ impl Wanted {
         let pair = Pair { base: whole, derived: system, scope };
         let budget = Budget { derived: self.max_states, base: self.max_states.saturating_mul(3) };
         let compared = match self.seeds {
-            Some(count) => sampled(&pair, Runs { count, ..Runs::default() }, budget)?,
+            Some(count) => sampled(&pair, Runs { seed: self.first_seed, count, ..Runs::default() }, budget)?,
             None => exhaustive(&pair, budget)?,
         };
         let code = compared.verdict.exit_code();

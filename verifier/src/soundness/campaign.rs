@@ -45,8 +45,10 @@ pub struct Failure {
 /// Figures.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// By rewrite: matched, not matched within the budget, different, could not be run.
-    pub by_rewrite: std::collections::BTreeMap<String, [usize; 4]>,
+    /// By rewrite: matched, not matched within the budget, different, set apart, could not be run. Set apart are
+    /// pairs that differ where the base breaks what the rewrite takes on trust: it answers a request twice, and
+    /// differently.
+    pub by_rewrite: std::collections::BTreeMap<String, [usize; 5]>,
     /// States of both systems over all pairs.
     pub states: (usize, usize),
     /// Pairs that differ.
@@ -59,11 +61,11 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:34} {:>8} {:>11} {:>9} {:>7}",
-            "rewrite", "matched", "not matched", "different", "failed"
+            "{:34} {:>8} {:>11} {:>9} {:>9} {:>7}",
+            "rewrite", "matched", "not matched", "different", "set apart", "failed"
         )?;
-        for (name, [matched, budget, different, failed]) in &self.by_rewrite {
-            writeln!(f, "{name:34} {matched:8} {budget:11} {different:9} {failed:7}")?;
+        for (name, [matched, budget, different, apart, failed]) in &self.by_rewrite {
+            writeln!(f, "{name:34} {matched:8} {budget:11} {different:9} {apart:9} {failed:7}")?;
         }
         write!(f, "{} states of bases, {} of derived protocols", self.states.0, self.states.1)
     }
@@ -89,7 +91,7 @@ pub fn campaign(cases: impl IntoIterator<Item = Box<dyn Case>>, options: &Option
         let compared = match compare(&*case, options) {
             Ok(compared) => compared,
             Err(problem) => {
-                figures[3] += 1;
+                figures[4] += 1;
                 report.problems.push(format!("{}: {problem}", case.name()));
                 continue;
             }
@@ -99,6 +101,7 @@ pub fn campaign(cases: impl IntoIterator<Item = Box<dyn Case>>, options: &Option
         match compared.verdict {
             Verdict::Matched => figures[0] += 1,
             Verdict::NotMatched { .. } => figures[1] += 1,
+            Verdict::Counterexample(_) if compared.contradicts => figures[3] += 1,
             Verdict::Counterexample(_) => {
                 figures[2] += 1;
                 report.failures.push(shrink(case, compared, options));
@@ -122,6 +125,7 @@ fn shrink(mut case: Box<dyn Case>, mut compared: Compared, options: &Options) ->
             left -= 1;
             if let Ok(found) = compare(&*smaller, options)
                 && found.verdict.refuted()
+                && !found.contradicts
             {
                 (case, compared) = (smaller, found);
                 continue 'again;

@@ -60,16 +60,13 @@ impl History {
         self.0.iter().enumerate().filter(|(_, o)| o.told.is_some()).fold(0, |bits, (i, _)| bits | 1 << i)
     }
 
-    /// Operations that an answer of a node may yet turn out to have been lost: nothing was taken since that
-    /// the answer came before.
-    pub(crate) fn losable(&self, node: u32) -> u64 {
-        let used = self.0.iter().fold(0, |bits, o| bits | o.after);
-        let own = |o: &Operation| o.told.is_some_and(|(_, by)| by == node);
-        self.0
-            .iter()
-            .enumerate()
-            .filter(|(i, o)| own(o) && used >> i & 1 == 0)
-            .fold(0, |b, (i, _)| b | 1 << i)
+    /// An answer turns out to have been lost: the operation never ended, so none came after it.
+    pub(crate) fn lose(&mut self, number: usize) {
+        self.0[number].told = None;
+        self.0[number].unknown = true;
+        for other in &mut self.0 {
+            other.after &= !(1 << number);
+        }
     }
 }
 

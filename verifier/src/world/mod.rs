@@ -24,8 +24,9 @@
 //! Nodes' states are interned, and what a node does with an input in a state is computed once
 //! ([`local`]): a search over millions of world states runs each engine some thousands of times.
 //!
-//! Omitted: streams, `held` roles and sequencers, which only rewritten programs use and which
-//! [`System::unsupported`] names; time (`now_ms()` is a constant); duplicates and corruption, which the session
+//! Streams are put into plain rules first, as when a program is compiled; `logged` messages outlive crashes.
+//!
+//! Omitted: time (`now_ms()` is a constant); duplicates and corruption, which the session
 //! layer keeps away and the byte-level simulator tests.
 //!
 //! [`Engine`]: crate::engine::Engine
@@ -74,6 +75,8 @@ pub struct World {
     pub(crate) calls: Vec<Vec<(u32, u32)>>,
     /// Nodes that crash together, by node.
     pub(crate) fates: Vec<Vec<usize>>,
+    /// Whether some run answered an operation that had been answered otherwise.
+    pub contradicted: bool,
     checked: FxHashMap<Vec<u32>, Option<usize>>,
     violations: Vec<Violation>,
 }
@@ -122,6 +125,7 @@ impl World {
             offsets,
             calls,
             fates,
+            contradicted: false,
             checked: FxHashMap::default(),
             violations: Vec::new(),
         })

@@ -185,12 +185,7 @@ impl World {
 
     /// All sets of answers that a crash of a node may lose.
     fn lost(&self, state: &State, node: usize, each: &mut dyn FnMut(u64)) {
-        let losable = if self.scope.histories {
-            let all = self.fates[node].iter();
-            all.fold(0, |bits, n| bits | self.history(state.history).losable(*n as u32))
-        } else {
-            0
-        };
+        let losable = if self.scope.histories { self.losable(state, node) } else { 0 };
         let mut lost = losable;
         loop {
             each(lost);
@@ -199,6 +194,23 @@ impl World {
             }
             lost = (lost - 1) & losable;
         }
+    }
+
+    /// Operations whose answers, given by a node or by one that shares its fate, may still be on the way: nobody
+    /// has taken what their clients ask next.
+    fn losable(&self, state: &State, node: usize) -> u64 {
+        let history = self.history(state.history);
+        let mut bits = 0;
+        for (client, asking) in state.clients.iter().enumerate() {
+            let Some(last) = asking.op.checked_sub(1) else { continue };
+            let number = self.offsets[client] + last as usize;
+            let by = |(_, by): (u32, u32)| self.fates[node].contains(&(by as usize));
+            let next = !self.finished(client, asking.op) && history.0[number + 1].taken;
+            if history.0[number].told.is_some_and(by) && !next {
+                bits |= 1 << number;
+            }
+        }
+        bits
     }
 
     pub(crate) fn given_of(
@@ -367,6 +379,9 @@ impl World {
 
     fn answered(&mut self, state: &mut State, node: u32, client: usize, op: u32, answer: u32) {
         if state.clients[client].op != op {
+            let number = self.offsets[client] + op as usize;
+            let told = self.histories.get(state.history).0[number].told;
+            self.contradicted |= told.is_some_and(|(first, _)| first != answer);
             return;
         }
         if self.scope.histories {
@@ -412,10 +427,7 @@ impl World {
         }
         for number in 0..64 {
             if lost >> number & 1 == 1 {
-                state.history = self.histories.change(state.history, |h| {
-                    h.0[number].told = None;
-                    h.0[number].unknown = true;
-                });
+                state.history = self.histories.change(state.history, |h| h.lose(number));
                 // The client asked again only after the crash, so that request is not at risk.
                 let client = self.offsets.partition_point(|first| *first <= number) - 1;
                 let me = self.client(client);

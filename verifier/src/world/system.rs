@@ -102,6 +102,26 @@ fn parse(text: &str) -> Result<Arc<Protocol>, String> {
     parsed.protocol.map(Arc::new).ok_or_else(|| "no protocol".into())
 }
 
+/// A protocol in plain rules, as it is compiled. What is `logged` stays so: this world knows what that means.
+///
+/// # Errors
+/// What is said and does not run yet.
+pub fn plain(protocol: Arc<Protocol>) -> Result<Arc<Protocol>, String> {
+    let mut rest = (*protocol).clone();
+    let mut logged = std::collections::BTreeSet::new();
+    for relation in &mut rest.relations {
+        if std::mem::take(&mut relation.delivery.logged) {
+            logged.insert(relation.name.clone());
+        }
+    }
+    let mut out = anabranch_dsl::expand::expand(&rest)
+        .map_err(|all| all.iter().map(|d| d.message.clone()).collect::<Vec<_>>().join("; "))?;
+    for relation in out.relations.iter_mut().filter(|r| r.kind == RelationKind::Message) {
+        relation.delivery.logged = logged.contains(&relation.name);
+    }
+    Ok(Arc::new(out))
+}
+
 impl System {
     /// A program's text on the reference interpreter. Its expressions must lie in the closed subset of
     /// [`crate::eval`].
@@ -122,11 +142,12 @@ impl System {
         System::of_protocol(Arc::new(plain), instances, true)
     }
 
-    /// A checked protocol on interpreter or executor.
+    /// A checked protocol on interpreter or executor. Streams and the like are put into plain rules first.
     pub fn of_protocol(protocol: Arc<Protocol>, instances: &[u32], planned: bool) -> Result<System, String> {
         if instances.len() != protocol.roles.len() {
             return Err(format!("{} roles, but {} sizes", protocol.roles.len(), instances.len()));
         }
+        let protocol = plain(protocol)?;
         let closed = Closed::new(&protocol).map_err(|e| e[0].to_string())?;
         let params = closed.defaults();
         let leaves: Arc<dyn Leaves> = Arc::new(closed);
