@@ -14,6 +14,7 @@
 //! | `pure` | no rule of the cone draws values or reads the clock |
 //! | `machine`, `ordered` | it feeds no machine and no stream |
 //! | `same-facts` | as in [`crate::functional()`], of the rules that may fire in the tick of the crossing fact itself |
+//! | `answers` | no other rule answers the same request, unless both say the same or both in the tick that takes it ([`crate::analysis::answers`]) |
 //! | `durable`, `heads`, `stream`, `event-driven`, `ends`, `start`, `clock` | as for every decoupling |
 //!
 //! **Mechanism.** The event crosses; echoes are redirected to the part. Rules of the cone may delete, negate, replace and
@@ -24,7 +25,7 @@
 //! From then on both do the same, and different keys never meet.
 
 use crate::analysis::repeats::Facts;
-use crate::analysis::{Against, Cone, Side, Sides, Way, cone, echo as echoing, walk};
+use crate::analysis::{Against, Cone, Side, Sides, Way, answers, cone, echo as echoing, walk};
 use crate::common;
 use crate::cut::Cut;
 use crate::functional;
@@ -118,6 +119,7 @@ fn check(s: &Sides<'_>, cone: &Cone) -> Result<crate::Shown, Against> {
         }
     }
     forgets(s, cone)?;
+    assumptions.extend(answers::check(s, &cone.rules, false)?);
     let names: Vec<String> = key.iter().map(|c| s.relation(event).columns[*c].name.clone()).collect();
     assumptions.push(Assumption::Key {
         relation: s.name(event).to_string(),
@@ -140,6 +142,7 @@ fn check(s: &Sides<'_>, cone: &Cone) -> Result<crate::Shown, Against> {
             ),
         ),
         ("pure", "nothing is drawn".to_string()),
+        ("answers", "no other rule answers otherwise what the part answers".to_string()),
         ("same-facts", "what is sent at once tells the keys apart, or nobody minds repeats".to_string()),
     ];
     established.extend(said.map(|(name, because)| Evidence {

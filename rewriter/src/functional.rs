@@ -10,6 +10,7 @@
 //! | `head` | it derives an event, a message or an answer; no timer's rows depend on what crosses |
 //! | `ordered` | no head of the cone is an `ordered` message |
 //! | `same-facts` | facts of one tick that differ give different messages, or the receivers take repeats alike |
+//! | `answers` | no other rule answers the same request, unless both say the same or both in the tick that takes it ([`crate::analysis::answers`]) |
 //! | `durable` | what crosses into durable tables does not meet emptied ones after a crash ([`crate::analysis::fate`]) |
 //! | `heads`, `stream`, `event-driven`, `ends`, `start`, `clock`, `draws` | as for every decoupling ([`crate::common`]) |
 //!
@@ -26,7 +27,7 @@
 //! The rest of the part reads its own inputs only: it is mutually independent of everything else.
 
 use crate::analysis::repeats::{self, Facts};
-use crate::analysis::{Against, Cone, Side, Sides, local_head, maps, walk};
+use crate::analysis::{Against, Cone, Side, Sides, answers, local_head, maps, walk};
 use crate::common;
 use crate::cut::Cut;
 use crate::verdict::{Assumption, Evidence, Item, Outcome};
@@ -55,7 +56,8 @@ fn check(s: &Sides<'_>, cone: &Cone) -> Result<crate::Shown, Against> {
     for id in &rules {
         assumptions.extend(map(s, *id)?);
     }
-    for name in ["one-atom", "pure", "head", "ordered", "same-facts"] {
+    assumptions.extend(answers::check(s, &cone.rules, false)?);
+    for name in ["one-atom", "pure", "head", "ordered", "same-facts", "answers"] {
         established.push(Evidence { item: item(name), because: said(name).into(), rules: rules.clone() });
     }
     assumptions.extend(
@@ -70,6 +72,7 @@ fn said(name: &str) -> &'static str {
         "pure" => "and computes from it alone",
         "head" => "into an event, a message or an answer",
         "ordered" => "that is no part of a stream",
+        "answers" => "no other rule answers otherwise what the part answers",
         _ => "and tells different facts of a tick apart, or nobody minds repeats",
     }
 }

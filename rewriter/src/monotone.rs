@@ -22,6 +22,7 @@
 //! | `ceiling`, `exported-count`, `exported-lattice` | counts and lattices are tested upwards, not told |
 //! | `timer` | a timer's rule reads of the cone only the rows that fired |
 //! | `machine` | no machine is fed by what crosses |
+//! | `answers` | no other rule answers the same request, unless both say the same or both in the tick that takes it ([`crate::analysis::answers`]) |
 //! | `durable` | section 12 ([`crate::analysis::fate`]) |
 //! | `heads`, `stream`, `event-driven`, `ends`, `start`, `clock`, `draws` | as for every decoupling ([`crate::common`]) |
 //!
@@ -38,7 +39,7 @@ use crate::analysis::accumulate::{Growing, Growth};
 use crate::analysis::forget::{Forgetting, forgetting};
 use crate::analysis::repeats::Facts;
 use crate::analysis::walk::Form;
-use crate::analysis::{Against, Cone, Side, Sides, Way, cone, maps, walk};
+use crate::analysis::{Against, Cone, Side, Sides, Way, answers, cone, maps, walk};
 use crate::common;
 use crate::cut::Cut;
 use crate::functional;
@@ -84,6 +85,8 @@ fn check(s: &Sides<'_>, cone: &Cone) -> Result<crate::Shown, Against> {
             .map_err(|why| why.label(c.place, "it crosses as state, because it is read here"))?;
     }
     machines(s, cone)?;
+    assumptions.extend(answers::check(s, &cone.rules, false)?);
+    say("answers", "no other rule answers otherwise what the part answers".into(), Vec::new());
     for (kind, rules) in kinds {
         say(kind, format!("{} rules of the cone are of this kind", rules.len()), rules);
     }

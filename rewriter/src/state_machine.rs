@@ -8,6 +8,7 @@
 //! | `level` | no state crosses: only events, and edges evaluated upstream |
 //! | `sub-ticks` | what crosses does so in the first tick of a macro-step, or the part rests between units (below) |
 //! | `kept` | the part has nothing durable, and tells the application nothing: units are lost with the incarnation |
+//! | `answers` | no other rule answers the same request, unless both say the same or both in the tick that takes it ([`crate::analysis::answers`]) |
 //! | `clock` | the part does not read `now_ms()`: its clock would be later than the tick that it belongs to |
 //! | `ordered` | the part sends nothing ordered itself |
 //! | `heads`, `stream`, `event-driven`, `ends`, `start`, `draws` | as for every decoupling ([`crate::common`]) |
@@ -26,7 +27,7 @@
 //! defers no event, reads neither `new` nor `old`, and has no rule for a table without an event. Or it defers nothing at all.
 
 use crate::analysis::walk::Form;
-use crate::analysis::{Against, Cone, Side, Sides, Way, local_head, walk};
+use crate::analysis::{Against, Cone, Side, Sides, Way, answers, local_head, walk};
 use crate::common;
 use crate::cut::Cut;
 use crate::functional;
@@ -43,7 +44,7 @@ pub fn state_machine(p: &Protocol, cut: &Cut) -> Outcome {
     crate::carried_out(p, cut, NAME, &sides, check)
 }
 
-fn check(s: &Sides<'_>, _: &Cone) -> Result<crate::Shown, Against> {
+fn check(s: &Sides<'_>, cone: &Cone) -> Result<crate::Shown, Against> {
     let mut established = common::check(s, NAME)?;
     let item = |name| Item { rewrite: NAME, name };
     functional::upstream(s)?;
@@ -55,12 +56,14 @@ fn check(s: &Sides<'_>, _: &Cone) -> Result<crate::Shown, Against> {
         functional::stream(s, *id)?;
     }
     let why = sub_ticks(s, &moved)?;
+    answers::check(s, &cone.rules, true)?;
     let said = [
         ("independent", "what stays reads nothing of the part"),
         ("level", "no state crosses"),
         ("sub-ticks", why),
         ("kept", "nothing durable lies in the part"),
         ("clock", "the part reads no clock"),
+        ("answers", "no rule that stays answers otherwise what the part answers"),
         ("ordered", "the part sends nothing ordered"),
     ];
     established.extend(said.map(|(name, because)| Evidence {

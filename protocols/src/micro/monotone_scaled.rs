@@ -11,6 +11,7 @@
 //!    - clock: `now_ms()` is read on one side at most
 //!    - draws: no drawn value is shared across the cut
 //!    - independent: what stays reads nothing of the part
+//!    - answers: no other rule answers otherwise what the part answers
 //!    - answer: 1 rules of the cone are of this kind
 //!    - edge: 2 rules of the cone are of this kind
 //!    - forgetting: 2 rules of the cone are of this kind
@@ -20,6 +21,7 @@
 //! Taken on trust:
 //!
 //! - `seal` is pure
+//! - `reply put(req, b, seal(&payload)) <~ new answer(req, b, payload)` answers a request once, or always alike
 
 anabranch::protocol! {
     /// A leader writes to all replicas and answers with the ballot that held when the request came.

@@ -15,6 +15,7 @@
 //!    - sub-ticks: the part does nothing between units but change tables
 //!    - kept: nothing durable lies in the part
 //!    - clock: the part reads no clock
+//!    - answers: no rule that stays answers otherwise what the part answers
 //!    - ordered: the part sends nothing ordered
 //!    - durable: `next` is lost in a crash, so the parts share fate
 //!

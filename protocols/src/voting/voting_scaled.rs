@@ -16,6 +16,7 @@
 //!    - head: into an event, a message or an answer
 //!    - ordered: that is no part of a stream
 //!    - same-facts: and tells different facts of a tick apart, or nobody minds repeats
+//!    - answers: no other rule answers otherwise what the part answers
 //!    - durable: `votes` is lost in a crash, so the parts share fate
 //!
 //! 2. independent: split collector off leader

@@ -175,6 +175,29 @@ fn same_facts() {
 }
 
 #[test]
+fn answers() {
+    let rest =
+        "reply put(r) <~ put(r, ..); event got(r, v) <= get(r, v); table held(r: Req); held(r) <= got(r, _);
+        timer late(r: Req) after 1s while held(r);";
+    // The timer's answer may overtake the one that crosses.
+    let two = "reply get(r, 0) <~ late(r); reply get(r, v) <~ got(r, v);";
+    against(&format!("{rest} {two}"), &["get#1"], "answers", "reply get(r, v)");
+    // Crossing both, they may overtake each other.
+    let both = "event said(r) <= late(r); reply get(r, 0) <~ said(r); reply get(r, v) <~ got(r, v);";
+    against(&format!("{rest} {both}"), &["get"], "answers", "reply get(r, 0)");
+    // Nobody can tell equal answers apart, and what one tick says has no order.
+    check(&format!("{rest} {}", two.replace("reply get(r, v)", "reply get(r, 0)")), &["get#1"]);
+    let prompt = "reply get(r, v) <~ got(r, v), if v > 3; reply get(r, 0) <~ get(r, v), if v <= 3;";
+    assert!(assumed(&check(&format!("{rest} {prompt}"), &["get#0"])).is_empty());
+    // One rule that may answer later than in the tick of the request: on trust.
+    let later = "event said(r, v) <= late(r), kv(_, v); reply get(r, v) <~ said(r, v);";
+    assert_eq!(
+        assumed(&check(&format!("{rest} {later}"), &["get"])),
+        ["`reply get(r, v) <~ said(r, v)` answers a request once, or always alike"]
+    );
+}
+
+#[test]
 fn one_direction() {
     let rules = format!(
         "{GOT} reply get(r, v) <~ got(r, v); reply put(r) <~ put(r, ..); event twice(k) <= got(_, k); note(k) @ sink.at(0) <~ twice(k);"
