@@ -5,6 +5,7 @@ use anabranch_core::value::Value;
 use anabranch_dsl::diag::Severity;
 use anabranch_dsl::ir::{Protocol, RoleId};
 use anabranch_rewriter::cohash::cohash_by;
+use anabranch_rewriter::partial::partial;
 use anabranch_rewriter::{Cut, cuts};
 use anabranch_verifier::equivalence::Pair;
 use anabranch_verifier::random::Dice;
@@ -20,6 +21,8 @@ pub enum Step {
     Split(usize, Box<Cut>),
     /// Co-hashing of a role by a key.
     Cohash(String, String),
+    /// Partial partitioning of a role by a key, with a name for the sequencer.
+    Partial(String, String, String),
 }
 
 impl Step {
@@ -27,21 +30,27 @@ impl Step {
     pub fn name(&self) -> &'static str {
         match self {
             Step::Split(which, _) => cuts::DECOUPLINGS[*which].0,
+            Step::Cohash(_, key) if key == "h" => "dependencies",
             Step::Cohash(..) => "cohash",
+            Step::Partial(..) => "partial",
         }
     }
 
     /// The rewritten protocol, if the rewriter accepts it.
     pub fn apply(&self, p: &Protocol) -> Option<Protocol> {
+        let role = |name: &str| p.roles.iter().position(|r| r.name == *name).map(|i| RoleId(i as u32));
         let outcome = match self {
             Step::Split(which, cut) => cuts::DECOUPLINGS[*which].1(p, cut),
-            Step::Cohash(role, key) => {
-                let role = p.roles.iter().position(|r| r.name == *role)?;
-                cohash_by(p, RoleId(role as u32), key)
-            }
+            Step::Cohash(name, key) => cohash_by(p, role(name)?, key),
+            Step::Partial(name, key, sequencer) => partial(p, role(name)?, key, sequencer),
         };
-        outcome.ok().map(|r| r.protocol)
+        outcome.ok().map(|r| r.protocol).filter(runs)
     }
+}
+
+/// Whether a protocol says nothing that does not run yet, such as streams from partitions.
+fn runs(p: &Protocol) -> bool {
+    System::of_protocol(Arc::new(p.clone()), &vec![1; p.roles.len()], true).is_ok()
 }
 
 /// A program with rewrites that were accepted one after the other.
@@ -78,12 +87,16 @@ fn all(p: &Protocol) -> Vec<Step> {
             continue;
         }
         for cut in cuts::cuts(p, &role.name) {
-            // Streams are beyond the abstract world: what comes of a state machine cut is compared nowhere yet.
-            let compared =
-                (0..cuts::DECOUPLINGS.len()).filter(|n| cuts::DECOUPLINGS[*n].0 != "state_machine");
-            steps.extend(compared.map(|which| Step::Split(which, Box::new(cut.clone()))));
+            steps.extend((0..cuts::DECOUPLINGS.len()).map(|which| Step::Split(which, Box::new(cut.clone()))));
         }
-        steps.push(Step::Cohash(role.name.clone(), "k".into()));
+        for key in ["k", "h"] {
+            if !p.relations.iter().any(|r| r.columns.iter().any(|c| c.name == key)) {
+                continue;
+            }
+            steps.push(Step::Cohash(role.name.clone(), key.into()));
+            let sequencer = format!("order{}", p.roles.len());
+            steps.push(Step::Partial(role.name.clone(), key.into(), sequencer));
+        }
     }
     steps
 }
@@ -91,7 +104,7 @@ fn all(p: &Protocol) -> Vec<Step> {
 /// What was asked and what was accepted, by rewrite.
 pub type Acceptance = BTreeMap<&'static str, (usize, usize)>;
 
-/// The accepted rewritings of a seed's program: each single one, and one composition of up to four if there is any.
+/// The accepted rewritings of a seed's program: each single one, and up to three compositions of up to four.
 pub fn rewritings(seed: u64, source: &Source, acceptance: &mut Acceptance) -> Vec<Rewriting> {
     let Some(p) = parse(source) else { return Vec::new() };
     let mut found = Vec::new();
@@ -107,10 +120,23 @@ pub fn rewritings(seed: u64, source: &Source, acceptance: &mut Acceptance) -> Ve
     if found.is_empty() {
         return found;
     }
-    let first = found[dice.below(found.len())].steps[0].clone();
-    let mut now = first.apply(&p).expect("accepted before");
+    let single = found.len();
+    for _ in 0..3 {
+        let first = found[dice.below(single)].steps[0].clone();
+        let steps = composition(&p, first, &mut dice);
+        if steps.len() > 1 {
+            found.push(Rewriting { seed, source: source.clone(), steps });
+        }
+    }
+    found
+}
+
+/// One rewrite after the other, up to four, as long as any is accepted.
+fn composition(p: &Protocol, first: Step, dice: &mut Dice) -> Vec<Step> {
+    let mut now = first.apply(p).expect("accepted before");
     let mut steps = vec![first];
-    while steps.len() < 4 {
+    let most = dice.within(2, 4);
+    while steps.len() < most {
         let mut more = all(&now);
         let mut next = None;
         while next.is_none() && !more.is_empty() {
@@ -121,10 +147,7 @@ pub fn rewritings(seed: u64, source: &Source, acceptance: &mut Acceptance) -> Ve
         steps.push(step);
         now = p;
     }
-    if steps.len() > 1 {
-        found.push(Rewriting { seed, source: source.clone(), steps });
-    }
-    found
+    steps
 }
 
 impl Rewriting {
@@ -159,9 +182,9 @@ impl Case for Rewriting {
         }
         let mut dice = Dice::part(self.seed, 22);
         let call = |dice: &mut Dice| Call {
-            request: (*dice.pick(&["a", "b"])).into(),
+            request: (*dice.pick(&self.source.requests)).into(),
             at: 0,
-            args: vec![Value::Int(dice.within(1, 2) as i128)],
+            args: vec![Value::Int(dice.within(1, self.source.keys) as i128)],
         };
         let clients = match dice.below(3) {
             0 => vec![vec![call(&mut dice), call(&mut dice), call(&mut dice)]],
@@ -169,7 +192,8 @@ impl Case for Rewriting {
             _ => vec![vec![call(&mut dice)], vec![call(&mut dice)]],
         };
         let crashes = u32::from(dice.percent(40));
-        let scope = Scope { clients, crashes, timers: 0, ..Scope::default() };
+        let (timers, together) = (u32::from(dice.percent(20)), 1 + usize::from(dice.percent(25)));
+        let scope = Scope { clients, crashes, timers, together, ..Scope::default() };
         Ok(Pair { base: whole, derived: parts, scope })
     }
 

@@ -3,7 +3,9 @@
 //! A role `node` takes two requests, asks a role `peer` that answers, and keeps tables and views in between. What
 //! carries the identity of a request is kept apart by request, so that answers have the right type. Every construct that
 //! a precondition names comes up: maps, stores, joins, edges, thresholds, exact tests, deletions, replacement,
-//! negation, timers, echoes, durable and volatile tables.
+//! negation, timers, echoes, lattices, durable and volatile tables. On top of that a program may have something of
+//! one *flavour*: state without a key beside what has one (for partial partitioning and sealing), rows that meet on a
+//! function of the key (for dependencies), a counter of events (for state machines).
 
 use anabranch_verifier::random::Dice;
 use std::fmt;
@@ -15,15 +17,23 @@ pub struct Source {
     pub declarations: Vec<String>,
     /// Rules in `node`.
     pub rules: Vec<String>,
+    /// The requests that clients may make.
+    pub requests: Vec<&'static str>,
+    /// The keys that they name: from 1 to this.
+    pub keys: usize,
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
             "protocol random;\nrole node;\nrole peer;\n\
-             request a(k: u64) -> (n: u64) at node;\nrequest b(k: u64) -> (n: u64) at node;\n\
-             message ping(k: u64) to peer;\nmessage pong(k: u64) to node;\nat node {\n",
+             message ping(k: u64) to peer;\nmessage pong(k: u64) to node;\n",
         )?;
+        for request in &self.requests {
+            let column = if *request == "c" { "n" } else { "k" };
+            writeln!(f, "request {request}({column}: u64) -> (n: u64) at node;")?;
+        }
+        f.write_str("at node {\n")?;
         for line in self.declarations.iter().chain(&self.rules) {
             writeln!(f, "    {line}")?;
         }
@@ -56,7 +66,8 @@ const EVENTS: [&str; 2] = ["got", "next"];
 pub fn program(seed: u64) -> Source {
     let mut dice = Dice::part(seed, 20);
     let d = &mut dice;
-    let mut source = Source { declarations: Vec::new(), rules: Vec::new() };
+    let mut source =
+        Source { declarations: Vec::new(), rules: Vec::new(), requests: vec!["a", "b"], keys: 2 };
     // Shared state over keys alone.
     let durable = |d: &mut Dice| if d.percent(30) { "durable " } else { "" };
     let seen = durable(d);
@@ -70,9 +81,10 @@ pub fn program(seed: u64) -> Source {
         let kept = durable(d);
         source.declarations.push(format!("{kept}table held_{q}(r: Req, k: u64);"));
         if d.percent(20) {
+            let schedule = *d.pick(&["after", "after", "every"]);
             source
                 .declarations
-                .push(format!("timer late_{q}(r: Req, k: u64) after 1s while held_{q}(r, k);"));
+                .push(format!("timer late_{q}(r: Req, k: u64) {schedule} 1s while held_{q}(r, k);"));
             source.rules.push(match d.below(3) {
                 0 => format!("reply {q}(r, 9) <~ late_{q}(r, _);"),
                 1 => format!("held_{q}(r, k) <- late_{q}(r, k);"),
@@ -120,7 +132,11 @@ pub fn program(seed: u64) -> Source {
                 _ => format!("held_{q}(r, k) <- new held_{q}(r, k), spent(k);"),
             });
         }
+        if d.percent(10) {
+            source.rules.push(format!("forget held_{q}(r, k) <- new spent(k), held_{q}(r, k);"));
+        }
     }
+    flavour(d, &mut source);
     // What touches keys alone.
     for _ in 0..d.within(1, 3) {
         let q = *d.pick(&["a", "b"]);
@@ -145,8 +161,93 @@ pub fn program(seed: u64) -> Source {
     source
 }
 
+/// What only some programs have.
+fn flavour(d: &mut Dice, source: &mut Source) {
+    let q = *d.pick(&["a", "b"]);
+    let mut declare = |line: &str| source.declarations.push(line.into());
+    match d.below(8) {
+        // State without a key, which keyed rules read.
+        0..=2 => {
+            declare("var top(n: Max<u64>);");
+            source.requests.push("c");
+            let rules = &mut source.rules;
+            rules.push("top(n) <= c(_, n);".into());
+            match d.below(4) {
+                0 | 1 => rules.push("reply c(r, t) <~ c(r, _), top(t);".into()),
+                2 => {
+                    let what = *d.pick(&["count(k)", "count()", "max(k)", "sum(k)"]);
+                    source.declarations.push("event all_c(r: Req => n: u64);".into());
+                    rules.push(format!("all_c(r, {what}) <= c(r, _), seen(k);"));
+                    rules.push("reply c(r, all_c[r].unwrap_or(0)) <~ c(r, _);".into());
+                }
+                _ => {
+                    rules.push("reply c(r, n) <~ c(r, n);".into());
+                    let table = *d.pick(&["seen", "spent"]);
+                    rules.push(format!("{table}(k) <- c(_, n), {table}(k), if k < n;"));
+                }
+            }
+            rules.push(match d.below(4) {
+                0 => format!("reply {q}(r, t) <~ {}, top(t);", event(d, q)),
+                1 => format!("reply {q}(r, 7) <~ {}, top(t), if t < k;", event(d, q)),
+                2 => format!("seen(k) <= {}, top(t), if t >= k;", bare(d, q)),
+                _ => "ping(k) @ p <~ c(_, n), seen(k), if k <= n, peer(p);".into(),
+            });
+            if d.percent(20) {
+                source.declarations.push("timer pulse every 1s;".into());
+                rules.push("top(3) <= pulse();".into());
+            }
+        }
+        // Rows that meet on a function of the key.
+        3 | 4 => {
+            let kept = if d.percent(30) { "durable " } else { "" };
+            source.declarations.push(format!("{kept}table by(h: u64, k: u64);"));
+            source.keys = 3;
+            let rules = &mut source.rules;
+            rules.push(format!("by(k % 2, k) <= {};", bare(d, q)));
+            if d.percent(60) {
+                source.declarations.push("view pair(h: u64 => n: u64);".into());
+                rules.push("pair(h, count(k)) <= by(h, k);".into());
+                rules.push(format!("reply {q}(r, n) <~ {}, let h = k % 2, pair(h, n);", event(d, q)));
+            } else {
+                rules.push(format!("reply {q}(r, j) <~ {}, let h = k % 2, by(h, j);", event(d, q)));
+            }
+            // The rest would have to meet by the key itself.
+            if d.percent(60) {
+                rules.retain(|r| !["spent", "last", "many", "enough"].iter().any(|w| r.contains(w)));
+            }
+        }
+        // A counter: who comes when is told.
+        5 | 6 => {
+            declare("var hits(n: u64) = 0;");
+            let rules = &mut source.rules;
+            let counted = event(d, q);
+            rules.push(format!("hits(n + 1) <+ {counted}, hits(n);"));
+            rules.push(format!("reply {q}(r, n) <~ {counted}, hits(n);"));
+            if d.percent(30) {
+                rules.push(format!("seen(k) <= {}, hits(n), if n >= 1;", bare(d, q)));
+            }
+        }
+        // A lattice with an edge.
+        _ => {
+            declare("table rank(k: u64 => n: Max<u64>);");
+            let rules = &mut source.rules;
+            rules.push(format!("rank(k, 1) <= {};", bare(d, q)));
+            rules.push(format!("rank(k, 2) <= {};", *d.pick(&["pong(k)", "new seen(k)"])));
+            source.declarations.push("view high(k: u64);".into());
+            rules.push("high(k) <= rank(k, n), if n >= 2;".into());
+            rules.push(match d.below(3) {
+                0 => format!("reply {q}(r, 8) <~ new (high(k), held_{q}(r, k));"),
+                1 => format!("reply {q}(r, n) <~ {}, rank(k, n);", event(d, q)),
+                _ => "spent(k) <= new high(k);".into(),
+            });
+        }
+    }
+}
+
 fn guard(d: &mut Dice) -> &'static str {
-    d.pick::<&str>(&["", "", "", "", ", seen(k)", ", !seen(k)", ", if k != 2", ", !spent(k)"])
+    let guards =
+        ["", "", "", "", "", ", seen(k)", ", !seen(k)", ", if k != 2", ", !spent(k)", ", old seen(k)"];
+    d.pick::<&str>(&guards)
 }
 
 /// An event with a request's identity.
