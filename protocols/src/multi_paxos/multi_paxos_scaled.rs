@@ -15,6 +15,7 @@
 //!    - key: every rule of the part is about one (b, slot)
 //!    - echo: the part hears of phase2b, stale, which answer it
 //!    - pure: nothing is drawn
+//!    - answers: no other rule answers otherwise what the part answers
 //!    - same-facts: what is sent at once tells the keys apart, or nobody minds repeats
 //!    - durable: `mine` is lost in a crash, so the parts share fate
 //!
