@@ -46,13 +46,14 @@ impl Minter {
     }
 }
 
-/// `unique()` under `Ids::Hashed`: `key` is the first column of the driving event.
+/// `unique()` under `Ids::Hashed`: `key` is the first column of the driving event. If that is an id, the new one goes
+/// where it went.
 pub fn unique(minter: Minter, leaf: LeafId, hole: usize, binding: &[Value], key: Option<&Value>) -> Id {
     let mut hasher = StableHasher::new(minter.incarnation);
     hasher.word(minter.tick);
     hasher.word(u64::from(leaf.0));
     hasher.word(hole as u64);
     binding.iter().for_each(|v| v.stable_hash(&mut hasher));
-    let route = key.map_or(0, |k| hash(std::slice::from_ref(k), 0) as u32);
+    let route = key.map_or(0, Value::route);
     Id { route, node: minter.node, serial: hasher.finish() }
 }

@@ -58,7 +58,7 @@ impl Cx<'_> {
                 let (row, next) = (self.row(vars, *rel, args), field("x", *rel));
                 quote!(self.#next.push((#row, #rule));)
             }
-            Emit::Delete { rel, index, args, .. } => {
+            Emit::Delete { rel, index, args, forget } => {
                 let relation = self.rel(*rel);
                 let given = given(args);
                 let key = tuple(given.iter().map(|&c| {
@@ -66,7 +66,22 @@ impl Cx<'_> {
                     self.value_as(vars, args[c].as_ref().expect("it is given"), &ty)
                 }));
                 let list = self.delete_list(*rel, index.0, &given);
-                quote!(self.#list.push(#key);)
+                if !*forget {
+                    return quote!(self.#list.push(#key););
+                }
+                let number = relation.source.expect("what rules delete from is declared").0;
+                let fields = (0..given.len()).map(syn::Index::from);
+                quote! {{
+                    let __key = #key;
+                    if !self.__lazy
+                        || __core::code::forgets(__args.seed, #number, |__h: &mut __core::data::StableHasher| {
+                            #(__core::data::Data::stable_hash(&__key.#fields, __h);)*
+                            let _ = __h;
+                        })
+                    {
+                        self.#list.push(__key);
+                    }
+                }}
             }
             Emit::Send { rel, args, to } => self.send(vars, *rel, args, to, rule, distinct),
             Emit::Reply { rel, req, args } => {
@@ -180,7 +195,7 @@ impl Cx<'_> {
                 let row_ty = self.row_ty(rel);
                 let put = quote!({ let __row: #row_ty = #row; self.#put(__row, #rule)?; });
                 // What only invariants read is kept for those who check them.
-                if relation.ghost { quote!(if self.__trace { #put }) } else { put }
+                if relation.ghost { quote!(if self.__trace || self.__ghosts { #put }) } else { put }
             }
             _ => {
                 let buffer = field("b", rel);

@@ -83,6 +83,7 @@ impl Cx<'_> {
                 __input: usize,
                 __trace: bool,
                 __ghosts: bool,
+                __lazy: bool,
                 __facts: ::std::collections::BTreeMap<&'static str, ::std::vec::Vec<__core::value::Value>>,
                 #(#defaults: #types,)*
             }
@@ -108,6 +109,7 @@ impl Cx<'_> {
                         __input: 0,
                         __trace: false,
                         __ghosts: false,
+                        __lazy: false,
                         __facts: ::core::default::Default::default(),
                         #(#defaults: ::core::default::Default::default(),)*
                     };
@@ -174,6 +176,7 @@ impl Cx<'_> {
                 }
                 fn trace(&mut self, __on: bool) { self.__trace = __on; }
                 fn ghosts(&mut self, __on: bool) { self.__ghosts = __on; }
+                fn lazy(&mut self, __on: bool) { self.__lazy = __on; }
             }
         }
     }

@@ -556,6 +556,12 @@ pub fn random(seed: u64, leaf: u32, hole: u64, binding: impl FnOnce(&mut StableH
     hasher.finish()
 }
 
+/// Whether a `forget` rule that is lazy ([`crate::node::Node::lazy`]) sees what gives this row's key, or never does.
+/// One in two; the same for everybody who evaluates the tick.
+pub fn forgets(seed: u64, relation: u32, key: impl FnOnce(&mut StableHasher)) -> bool {
+    random(seed, u32::MAX, u64::from(relation), key) & 1 == 1
+}
+
 /// The stable hash of something fed.
 pub fn hash(seed: u64, feed: impl FnOnce(&mut StableHasher)) -> u64 {
     let mut hasher = StableHasher::new(seed);

@@ -234,6 +234,9 @@ pub trait Node: Send {
     /// Starts or stops keeping ghost tables, which only invariants read; [`Node::trace`] keeps them too. From the
     /// first tick on, or not at all.
     fn ghosts(&mut self, _on: bool) {}
+    /// Whether `forget` rules let some of their events pass by for ever, as the language permits: which ones follows
+    /// from the tick's seed. For simulators.
+    fn lazy(&mut self, _on: bool) {}
 }
 
 /// A compiled protocol, as the runtime, the tools and the tests see it.

@@ -22,8 +22,8 @@
 //!    a row that is both deleted and scheduled is untouched.
 //! 4. Timer rows begin and cease to wait by *after* ([`timers`]).
 //!
-//! Omitted: `forget` rules may see their events late or never; like any engine, this one does it at once.
-//! Partitions are not modelled.
+//! Omitted: `forget` rules may see their events late; this one lets them see them at once, or never ([`Interp::lazy`]).
+//! Which partitions take a message is for the caller ([`crate::routing`]).
 
 mod body;
 mod fixpoint;
@@ -66,6 +66,10 @@ pub struct Interp {
     counts: Option<BTreeMap<RuleId, u64>>,
 }
 
+/// Durable machines at some moment.
+#[derive(Clone, Default)]
+pub struct Machines(BTreeMap<MachineId, MachineState>);
+
 /// What does not change from tick to tick.
 pub(crate) struct Program {
     pub protocol: Arc<Protocol>,
@@ -80,6 +84,8 @@ pub(crate) struct Program {
     pub same_draw: BTreeMap<LeafId, LeafId>,
     /// More rows than this in a relation break a tick off.
     pub bound: usize,
+    /// Whether `forget` rules let events pass by: see [`anabranch_core::node::Node::lazy`].
+    pub lazy: bool,
 }
 
 impl Interp {
@@ -110,6 +116,7 @@ impl Interp {
             strata,
             same_draw,
             bound: usize::MAX,
+            lazy: false,
         });
         let machines = program.fresh_machines();
         let mut interp = Interp {
@@ -128,9 +135,23 @@ impl Interp {
         interp
     }
 
-    /// Starts an incarnation from durable tables that were recovered elsewhere. Machines start afresh.
-    pub fn restart(&mut self, incarnation: u64, durable: Facts) {
+    /// Whether `forget` rules let some of their events pass by: see [`anabranch_core::node::Node::lazy`]. To be said
+    /// before the first copy is made.
+    pub fn lazy(&mut self, on: bool) {
+        Arc::get_mut(&mut self.program).expect("no copy has been made").lazy = on;
+    }
+
+    /// The durable machines as they are now, for [`Interp::restart`].
+    pub fn machines(&self) -> Machines {
+        let durable = |id: &MachineId| self.program.protocol.machines[id.index()].durable;
+        Machines(self.machines.iter().filter(|(id, _)| durable(id)).map(|(id, m)| (*id, m.clone())).collect())
+    }
+
+    /// Starts an incarnation from durable tables that were recovered elsewhere, and from durable machines as they were
+    /// when these tables were; others start afresh.
+    pub fn restart(&mut self, incarnation: u64, durable: Facts, machines: Machines) {
         self.machines = self.program.fresh_machines();
+        self.machines.extend(machines.0);
         self.incarnation = incarnation;
         self.begin(durable);
     }

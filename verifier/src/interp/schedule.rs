@@ -4,6 +4,8 @@ use super::Program;
 use super::body::{Moment, World, rows_of};
 use super::table::{Conflict, is_lattice, key_of};
 use crate::engine::{Answer, Answered, Facts, Row, Sent};
+use anabranch_core::code::forgets;
+use anabranch_core::data::StableHasher;
 use anabranch_core::node::Broken;
 use anabranch_core::value::Value;
 use anabranch_dsl::ir::*;
@@ -49,9 +51,14 @@ impl Program {
                         })?;
                     }
                 }
-                Head::Delete { rel, args, .. } => {
+                Head::Delete { rel, args, forget } => {
                     let patterns: Vec<Option<&Expr>> = args.iter().map(Option::as_ref).collect();
                     for pattern in rows(&patterns) {
+                        let seen =
+                            |h: &mut StableHasher| pattern.iter().flatten().for_each(|v| v.stable_hash(h));
+                        if *forget && self.lazy && !forgets(moment.args.seed, rel.0, seen) {
+                            continue;
+                        }
                         let matches = |row: &&Row| {
                             row.iter().zip(&pattern).all(|(v, p)| p.as_ref().is_none_or(|p| p == v))
                         };
