@@ -334,6 +334,12 @@ pub struct Verify {
     /// Compare every so many runs with the reference interpreter, tick by tick; 0 for none
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub compare: u64,
+    /// So many faults must happen in each run: runs in which fewer did are given more
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub least_faults: u64,
+    /// So many requests must be answered in each run, else the campaign is vacuous
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub least_answered: u64,
     /// Search every order of events of a small scope, instead of many seeds of a large one
     #[arg(long)]
     pub exhaustive: bool,

@@ -32,6 +32,7 @@ use anabranch::core::node::Protocol;
 use args::{Arguments, Command};
 use clap::Parser;
 use exit::{CommandError, Result};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Protocols as the command line knows them.
@@ -49,8 +50,13 @@ macro_rules! main {
 
 /// Carries out the command line of this process.
 pub fn run(protocols: &Protocols) -> ExitCode {
+    run_with(protocols, std::env::args_os())
+}
+
+/// Carries out a command line, whose first word is the program's name.
+pub fn run_with(protocols: &Protocols, line: impl IntoIterator<Item = OsString>) -> ExitCode {
     // A reader that went away (`anabranch … | head`) is no fault worth a message.
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse_from(line);
     match dispatch(arguments.command, protocols) {
         Ok(exit) => exit.into(),
         Err(CommandError { exit, message }) => {

@@ -11,12 +11,14 @@ use anabranch_verifier::explore::command::Wanted;
 use anabranch_verifier::sim::campaign::{Failure, Options, Progress, Report, campaign};
 use anabranch_verifier::sim::checks::AtomicCommit;
 use anabranch_verifier::sim::file::Counterexample;
+use anabranch_verifier::sim::kv::{self, Linearizable};
 use anabranch_verifier::sim::{CheckMaker, Faults, Shape, Tester, Workload};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Runs the command.
 pub fn run(args: &Verify, protocols: &Protocols) -> Result {
@@ -31,7 +33,7 @@ pub fn run(args: &Verify, protocols: &Protocols) -> Result {
         Ok(usual_checks(protocol).into_iter().fold(tester, Tester::with_check))
     };
     let first = tester().map_err(|problems: Vec<String>| CommandError::usage(problems.join("\n")))?;
-    let workload = Workload::random(protocol, first.layout.clone());
+    let workload = usual_workload(protocol, first.layout.clone());
     if workload.is_empty() {
         return Err(CommandError::usage(format!(
             "`{}` takes no requests: nothing would happen",
@@ -43,6 +45,8 @@ pub fn run(args: &Verify, protocols: &Protocols) -> Result {
         first: args.first_seed,
         threads: args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         compare: args.compare,
+        least_faults: args.least_faults,
+        least_answered: args.least_answered,
         shape: Shape {
             clients: args.clients.unwrap_or(8),
             requests: args.requests.unwrap_or(60),
@@ -74,7 +78,16 @@ pub fn run(args: &Verify, protocols: &Protocols) -> Result {
 pub fn usual_checks(protocol: &dyn Protocol) -> Vec<CheckMaker> {
     match protocol.name() {
         "two_pc" => vec![AtomicCommit::maker("commit", "applied", 1, "participant")],
+        "multi_paxos" => vec![Linearizable::maker(kv::Store)],
         _ => Vec::new(),
+    }
+}
+
+/// What clients of the library's protocols ask for: of any other, random values.
+pub fn usual_workload(protocol: &dyn Protocol, layout: Arc<Layout>) -> Workload {
+    match protocol.name() {
+        "multi_paxos" => Workload::of(protocol, layout, kv::commands()),
+        _ => Workload::random(protocol, layout),
     }
 }
 
@@ -153,6 +166,7 @@ fn small(args: &Verify, protocol: &'static dyn Protocol, protocols: &Protocols) 
     Ok(match told.code {
         0 => Exit::Ok,
         1 => Exit::Violation,
+        4 => Exit::Vacuous,
         _ => Exit::Incomplete,
     })
 }
@@ -185,13 +199,9 @@ fn show(bar: &ProgressBar, progress: &Progress) {
 }
 
 fn save(dir: &Path, tester: &Tester, failure: &Failure) -> Result<PathBuf> {
-    let (plan, violation) = failure.smallest();
-    let file = Counterexample::new(tester, plan, violation);
-    let path = dir.join(format!("{}-{}-{}.json", file.protocol, file.property, failure.seed));
-    std::fs::create_dir_all(dir)
-        .and_then(|()| std::fs::write(&path, file.text()))
-        .map_err(|e| CommandError::failure(format!("{} cannot be written: {e}", path.display())))?;
-    Ok(path)
+    Counterexample::save(dir, tester, failure).map_err(|e| {
+        CommandError::failure(format!("a counterexample cannot be written to {}: {e}", dir.display()))
+    })
 }
 
 fn tell(report: &Report, saved: Option<&Path>) {
@@ -238,8 +248,8 @@ fn to_json(protocol: &dyn Protocol, report: &Report, saved: Option<&Path>) -> se
         "compared": report.compared,
         "virtual_s": report.span_us as f64 / 1e6,
         "requests": { "answered": ok, "failed": fail, "unknown": unknown },
-        "fewest_answered": report.fewest_answered,
-        "runs_with_five_faults": report.five_faults,
+        "faults_in_a_run": report.fault_counts.range(),
+        "answered_in_a_run": report.answered.range(),
         "faults": report.faults.0.iter().map(|(k, n)| (k.name(), *n)).collect::<BTreeMap<_, _>>(),
         "sometimes_held": report.held,
         "vacuous": report.vacuous,

@@ -37,38 +37,45 @@ impl<'p> Monitor<'p> {
         self.seats.iter().zip(&self.rows).map(|(seat, rows)| NodeState { seat: *seat, rows }).collect()
     }
 
-    /// A node's state after a tick: at least its relations in [`Properties::reads`], others are ignored. Returns
-    /// each `never` that a new or missing row makes hold, with one witness.
+    /// A node's state after a macro-step: at least its relations in [`Properties::reads`], others are ignored.
+    /// Returns each `never` that a new or missing row makes hold, with one witness.
+    ///
+    /// All other nodes are taken to be as they were last told of: if some of them have run since, tell of all of
+    /// them in one call of [`Monitor::states_are`].
     pub fn tick(&mut self, node: usize, rows: &Facts) -> Vec<Violation> {
+        self.states_are([(node, rows)])
+    }
+
+    /// The states of some nodes, all of one moment. They are taken over together before any property is asked:
+    /// a new state beside another node's old one is a state that never was.
+    pub fn states_are<'f>(&mut self, nodes: impl IntoIterator<Item = (usize, &'f Facts)>) -> Vec<Violation> {
         let none = BTreeSet::new();
-        let mut added: Vec<(RelId, Vec<Row>)> = Vec::new();
+        let mut added: Vec<(usize, RelId, Vec<Row>)> = Vec::new();
         let mut removed = BTreeSet::new();
-        for rel in self.properties.reads() {
-            let (before, after) = (self.rows[node].get(rel).unwrap_or(&none), rows.get(rel).unwrap_or(&none));
-            if before == after {
-                continue;
+        for (node, rows) in nodes {
+            for rel in self.properties.reads() {
+                let before = self.rows[node].get(rel).unwrap_or(&none);
+                let after = rows.get(rel).unwrap_or(&none);
+                if before == after {
+                    continue;
+                }
+                let plus: Vec<Row> = after.difference(before).cloned().collect();
+                if before.len() + plus.len() > after.len() {
+                    removed.insert(*rel);
+                }
+                if !plus.is_empty() {
+                    added.push((node, *rel, plus));
+                }
+                self.rows[node].insert(*rel, after.clone());
             }
-            let plus: Vec<Row> = after.difference(before).cloned().collect();
-            if before.len() + plus.len() > after.len() {
-                removed.insert(*rel);
-            }
-            if !plus.is_empty() {
-                added.push((*rel, plus));
-            }
-            self.rows[node].insert(*rel, after.clone());
         }
         if added.is_empty() && removed.is_empty() {
             return Vec::new();
         }
-        self.look(node, &added, &removed)
+        self.look(&added, &removed)
     }
 
-    fn look(
-        &mut self,
-        node: usize,
-        added: &[(RelId, Vec<Row>)],
-        removed: &BTreeSet<RelId>,
-    ) -> Vec<Violation> {
+    fn look(&mut self, added: &[(usize, RelId, Vec<Row>)], removed: &BTreeSet<RelId>) -> Vec<Violation> {
         let properties = self.properties;
         let states = self.states();
         let mut violations = Vec::new();
@@ -91,11 +98,13 @@ impl<'p> Monitor<'p> {
                 properties.holds(i, &states)
             } else {
                 let drivers = atoms().filter(|(_, a)| !a.negated).flat_map(|(k, a)| {
-                    let rows = added.iter().filter(move |(rel, _)| *rel == a.rel);
-                    rows.flat_map(move |(_, rows)| rows.iter().map(move |row| (k, row)))
+                    let rows = added.iter().filter(move |(_, rel, _)| *rel == a.rel);
+                    rows.flat_map(move |(node, _, rows)| rows.iter().map(move |row| (k, *node, row)))
                 });
                 let mut drivers = drivers;
-                drivers.find_map(|(atom, row)| properties.solve(i, &states, Some(Driver { atom, node, row })))
+                drivers.find_map(|(atom, node, row)| {
+                    properties.solve(i, &states, Some(Driver { atom, node, row }))
+                })
             };
             match (witness, kind) {
                 (None, _) => {}

@@ -98,3 +98,27 @@ fn a_monitor_agrees_with_looking_at_everything() {
     }
     assert!(begun > 100, "only {begun} properties ever began to hold");
 }
+
+/// Nodes that have changed since the last look are taken over together: one's new state beside another's old one
+/// would be a state that never was.
+#[test]
+fn states_of_one_moment_are_looked_at_together() {
+    let p = properties();
+    let (t, s) = (rel(&p, "t"), rel(&p, "s"));
+    let row = |all: &[i128]| all.iter().map(|n| Value::Int(*n)).collect::<Vec<_>>();
+    let t1 = Facts::from([(t, [row(&[1, 7])].into())]);
+    let s1 = Facts::from([(s, [row(&[1])].into())]);
+    let t2 = Facts::from([(t, [row(&[2, 7])].into())]);
+    let s2 = Facts::from([(s, [row(&[2])].into())]);
+    let names = |found: Vec<crate::property::Violation>| {
+        found.into_iter().map(|v| v.name).filter(|n| n == "lonely").collect::<Vec<_>>()
+    };
+    let mut monitor = Monitor::new(&p, seats());
+    assert!(names(monitor.states_are([(0, &t1), (2, &s1)])).is_empty());
+    assert!(names(monitor.states_are([(2, &s2), (0, &t2)])).is_empty(), "`s(2)` never was without `t(2, _)`");
+    // One after the other it is.
+    let mut monitor = Monitor::new(&p, seats());
+    monitor.tick(0, &t1);
+    monitor.tick(2, &s1);
+    assert_eq!(names(monitor.tick(2, &s2)), ["lonely"]);
+}

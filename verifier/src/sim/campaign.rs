@@ -5,13 +5,14 @@
 
 use super::check::Check;
 use super::faults::Tally;
+use super::file::Counterexample;
 use super::plan::{Plan, Shape};
 use super::shrink::{Shrunk, shrink};
 use super::tester::Tester;
 use super::workload::Workload;
 use super::{End, Outcome, Violation};
 use anabranch_dsl::ir::PropertyKind;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,11 +33,61 @@ pub struct Options {
     pub shrink: usize,
     /// What runs are like.
     pub shape: Shape,
+    /// So many faults must happen in each run: one in which fewer did is run again with more of them planned.
+    pub least_faults: u64,
+    /// So many requests must be answered in each run.
+    pub least_answered: u64,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { seeds: 1000, first: 0, threads: 1, compare: 50, shrink: 4000, shape: Shape::default() }
+        Options {
+            seeds: 1000,
+            first: 0,
+            threads: 1,
+            compare: 50,
+            shrink: 4000,
+            shape: Shape::default(),
+            least_faults: 0,
+            least_answered: 0,
+        }
+    }
+}
+
+/// How often a run is tried with more faults, until enough of them happen.
+const MORE_FAULTS: u64 = 20;
+
+/// How a number is spread over runs.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Spread(BTreeMap<u64, u64>);
+
+impl Spread {
+    fn add(&mut self, n: u64) {
+        *self.0.entry(n).or_default() += 1;
+    }
+    fn merge(&mut self, other: Spread) {
+        other.0.into_iter().for_each(|(n, runs)| *self.0.entry(n).or_default() += runs);
+    }
+    /// The least, the median and the greatest; `None` of no runs.
+    pub fn range(&self) -> Option<[u64; 3]> {
+        let runs: u64 = self.0.values().sum();
+        let mut before = 0;
+        let median = self.0.iter().find(|(_, n)| {
+            before += **n;
+            2 * before >= runs
+        })?;
+        Some([*self.0.first_key_value()?.0, *median.0, *self.0.last_key_value()?.0])
+    }
+    /// In how many runs it was at least this.
+    pub fn at_least(&self, n: u64) -> u64 {
+        self.0.range(n..).map(|(_, runs)| runs).sum()
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [least, median, most] = self.range().unwrap_or_default();
+        write!(f, "{least} to {most}, median {median}")
     }
 }
 
@@ -87,7 +138,8 @@ impl fmt::Display for Failure {
             plan.layout.nodes()
         )?;
         if let Some(shrunk) = &self.shrunk {
-            write!(f, ", {} messages (shrunk in {} runs)", shrunk.messages, shrunk.runs)?;
+            let (runs, seconds) = (shrunk.runs, shrunk.took.as_secs_f64());
+            write!(f, ", {} messages (shrunk in {runs} runs, {seconds:.1} s)", shrunk.messages)?;
         }
         plan.faults.iter().try_for_each(|fault| write!(f, "\n  {} us: {:?}", fault.at_us, fault.what))
     }
@@ -110,12 +162,12 @@ pub struct Report {
     pub span_us: u64,
     /// Requests by how they ended: answered, failed, unknown.
     pub requests: [u64; 3],
-    /// The fewest requests that were answered in a run.
-    pub fewest_answered: Option<u64>,
-    /// The fewest faults that happened in a run.
-    pub fewest_faults: Option<u64>,
-    /// Runs with at least five faults.
-    pub five_faults: u64,
+    /// Requests answered in each run.
+    pub answered: Spread,
+    /// Faults that happened in each run.
+    pub fault_counts: Spread,
+    /// The first seed in whose run fewer faults happened, or fewer requests were answered, than was asked for.
+    pub meagre: Option<u64>,
     /// Faults that really happened.
     pub faults: Tally,
     /// `sometimes` properties that held in some run, and all that there are.
@@ -141,7 +193,7 @@ impl Report {
         self.messages as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
 
-    fn add(&mut self, tester: &Tester, outcome: &Outcome) {
+    fn add(&mut self, tester: &Tester, options: &Options, seed: u64, outcome: &Outcome) {
         self.passed += u64::from(outcome.violation.is_none());
         self.messages += outcome.messages;
         self.events += outcome.events;
@@ -158,9 +210,12 @@ impl Report {
         }
         self.requests[0] += answered;
         let faults = outcome.faults.total();
-        self.fewest_answered = Some(self.fewest_answered.map_or(answered, |n| n.min(answered)));
-        self.fewest_faults = Some(self.fewest_faults.map_or(faults, |n| n.min(faults)));
-        self.five_faults += u64::from(faults >= 5);
+        let meagre = faults < options.least_faults || answered < options.least_answered;
+        if meagre && outcome.violation.is_none() && self.meagre.is_none_or(|earlier| seed < earlier) {
+            self.meagre = Some(seed);
+        }
+        self.answered.add(answered);
+        self.fault_counts.add(faults);
         self.faults.merge(&outcome.faults);
         let names = outcome.held.iter().map(|&i| tester.properties().of(i).0.to_string());
         self.held.extend(names);
@@ -175,9 +230,9 @@ impl Report {
         self.compared += other.compared;
         self.span_us += other.span_us;
         (0..3).for_each(|i| self.requests[i] += other.requests[i]);
-        self.fewest_answered = least(self.fewest_answered, other.fewest_answered);
-        self.fewest_faults = least(self.fewest_faults, other.fewest_faults);
-        self.five_faults += other.five_faults;
+        self.answered.merge(other.answered);
+        self.fault_counts.merge(other.fault_counts);
+        self.meagre = least(self.meagre, other.meagre);
         self.faults.merge(&other.faults);
         self.held.extend(other.held);
     }
@@ -197,6 +252,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "requests: {ok} answered, {fail} failed, {unknown} unknown")?;
         writeln!(f, "faults: {}", self.faults)?;
+        writeln!(f, "in each run: {} requests answered; {} faults", self.answered, self.fault_counts)?;
         write!(f, "{:.1} s, {:.0} messages a second", self.elapsed.as_secs_f64(), self.rate())
     }
 }
@@ -223,10 +279,18 @@ pub fn campaign(
                 return report;
             }
             let seed = options.first + number;
-            let plan = tester.plan(&options.shape, workload, seed);
+            let mut plan = tester.plan(&options.shape, workload, seed);
             let compare = options.compare > 0 && number.is_multiple_of(options.compare);
-            let outcome = if compare { tester.run_compared(&plan) } else { tester.run(&plan) };
-            report.add(tester, &outcome);
+            let run = |plan: &Plan| if compare { tester.run_compared(plan) } else { tester.run(plan) };
+            let mut outcome = run(&plan);
+            for more in 0..MORE_FAULTS {
+                if outcome.violation.is_some() || outcome.faults.total() >= options.least_faults {
+                    break;
+                }
+                plan.more_faults(&options.shape, more);
+                outcome = run(&plan);
+            }
+            report.add(tester, options, seed, &outcome);
             let progress_now = Progress {
                 done: done.fetch_add(1, Ordering::Relaxed) + 1,
                 seeds: options.seeds,
@@ -256,13 +320,38 @@ pub fn campaign(
     report.elapsed = started.elapsed();
     let found = found.into_inner().expect("as before");
     report.failure = found.map(|(seed, plan, outcome)| {
+        let shrunk = (options.shrink > 0).then(|| shrink(&tester, &plan, &outcome, options.shrink));
         let events = outcome.events;
         let violation = outcome.violation.expect("it was kept because of it");
-        let shrunk = (options.shrink > 0).then(|| shrink(&tester, &plan, &violation, options.shrink));
         Failure { seed, plan, violation, events, shrunk }
     });
     judge(&tester, options, &mut report);
     Ok(report)
+}
+
+/// A campaign in a test: panics if it does not pass, and says how to look at the run that failed, which it
+/// saves in the folder that `ANABRANCH_COUNTEREXAMPLES` names, or else in `counterexamples`.
+///
+/// # Panics
+/// If something is wrong, or the campaign is vacuous.
+pub fn must_pass(
+    make: &(dyn Fn() -> Result<Tester, Vec<String>> + Sync),
+    workload: &Workload,
+    options: &Options,
+) -> Report {
+    let report = campaign(make, workload, options, &|_| {}).unwrap_or_else(|p| panic!("{}", p.join("\n")));
+    if let Some(failure) = &report.failure {
+        let folder = std::env::var_os("ANABRANCH_COUNTEREXAMPLES").unwrap_or("counterexamples".into());
+        let saved = make().map_err(|p| p.join("\n")).and_then(|tester| {
+            Counterexample::save(folder.as_ref(), &tester, failure).map_err(|error| error.to_string())
+        });
+        match saved {
+            Ok(path) => panic!("{failure}\nlook at it with: anabranch replay {}", path.display()),
+            Err(error) => panic!("{failure}\n(it could not be saved: {error})"),
+        }
+    }
+    assert!(report.vacuous.is_empty(), "vacuous: {}\n{report}", report.vacuous.join("; "));
+    report
 }
 
 /// What was configured and never happened.
@@ -283,6 +372,12 @@ fn judge(tester: &Tester, options: &Options, report: &mut Report) {
     }
     for name in report.sometimes.difference(&report.held) {
         report.vacuous.push(format!("`sometimes {name}` never held"));
+    }
+    if let Some(seed) = report.meagre {
+        report.vacuous.push(format!(
+            "fewer than {} faults, or fewer than {} answers, in some run (the first has seed {seed})",
+            options.least_faults, options.least_answered
+        ));
     }
     if report.requests[0] == 0 {
         report.vacuous.push("no request was ever answered".into());

@@ -98,8 +98,9 @@ pub(super) struct Checks<'p> {
     /// By role: relations that properties read, with their names.
     reads: Vec<Vec<(RelId, String)>>,
     ghosts: bool,
-    /// Look at a node after so many of its macro-steps.
+    /// Look when a node has had so many macro-steps.
     every: u32,
+    /// By node: macro-steps since the last look.
     passed: Vec<u32>,
     own: Vec<Box<dyn Check>>,
     answers: bool,
@@ -147,23 +148,44 @@ impl<'p> Checks<'p> {
         self.patience_us
     }
 
-    /// A node had a macro-step; `now` asks for a look whatever was sampled.
-    pub fn node(&mut self, view: &View<'_>, number: u32, node: &dyn Node, now: bool) -> Option<Violation> {
-        let monitor = self.monitor.as_mut()?;
-        let passed = &mut self.passed[number as usize];
-        *passed += 1;
-        if !now && *passed < self.every {
-            return None;
+    /// Whether a node keeps all that properties read; else it has to be traced (views that no rule probes).
+    pub fn sees(&self, role: u16, node: &dyn Node) -> bool {
+        self.reads[usize::from(role)].iter().all(|(_, name)| node.rows(name).is_some())
+    }
+
+    /// A node had a macro-step, or what it was is about to be lost (`now`): whether it is time to look.
+    pub fn due(&mut self, number: u32, now: bool) -> bool {
+        if self.monitor.is_none() {
+            return false;
         }
-        *passed = 0;
-        let seat = view.layout.seat(NodeIndex(number))?;
-        let mut facts = Facts::new();
-        for (rel, name) in &self.reads[usize::from(seat.role)] {
-            if let Some(rows) = node.rows(name) {
+        let passed = &mut self.passed[number as usize];
+        *passed += u32::from(!now);
+        *passed >= self.every || now && *passed > 0
+    }
+
+    /// Looks at all nodes that have run since the last look, as they are now, between two macro-steps.
+    ///
+    /// Not at one of them alone: beside what another was some macro-steps ago it may show what never was. A node
+    /// that is down is as it was before: a slow one, whose crash comes when it is back.
+    pub fn look<'n>(
+        &mut self,
+        view: &View<'_>,
+        nodes: impl Iterator<Item = Option<&'n dyn Node>>,
+    ) -> Option<Violation> {
+        let mut states: Vec<(usize, Facts)> = Vec::new();
+        for (number, node) in nodes.enumerate() {
+            let Some(node) = node.filter(|_| self.passed[number] > 0) else { continue };
+            self.passed[number] = 0;
+            let seat = view.layout.seat(NodeIndex(number as u32))?;
+            let mut facts = Facts::new();
+            for (rel, name) in &self.reads[usize::from(seat.role)] {
+                let rows = node.rows(name).expect("nodes that do not keep a relation are traced");
                 facts.insert(*rel, rows.into_iter().map(items).collect());
             }
+            states.push((number, facts));
         }
-        let violation = monitor.tick(number as usize, &facts).into_iter().next()?;
+        let states = states.iter().map(|(number, facts)| (*number, facts));
+        let violation = self.monitor.as_mut()?.states_are(states).into_iter().next()?;
         let nodes = violation.witness.rows.iter().map(|held| view.layout.index(held.seat).0).collect();
         Some(Violation {
             property: violation.name.clone(),

@@ -3,6 +3,7 @@
 //!
 //! Values are written as in Rust, by the protocol's own schemas, so that a file can be read and changed by hand.
 
+use super::campaign::Failure;
 use super::faults::Fault;
 use super::plan::{Ask, Plan, Runtime, Vary};
 use super::tester::Tester;
@@ -12,7 +13,7 @@ use anabranch_core::value::Value;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A counterexample on disk.
@@ -193,6 +194,16 @@ impl Counterexample {
             vary: self.vary,
             runtime: self.runtime,
         })
+    }
+
+    /// Writes the smallest run of a failure into a folder, which is made if it is missing; the file's path.
+    pub fn save(dir: &Path, tester: &Tester, failure: &Failure) -> std::io::Result<PathBuf> {
+        let (plan, violation) = failure.smallest();
+        let file = Counterexample::new(tester, plan, violation);
+        let path = dir.join(format!("{}-{}-{}.json", file.protocol, file.property, failure.seed));
+        std::fs::create_dir_all(dir)?;
+        std::fs::write(&path, file.text())?;
+        Ok(path)
     }
 
     /// A test that fails as long as the run goes wrong; `protocol` is a Rust path to the descriptor, `path` where

@@ -169,7 +169,7 @@ impl World<'_> {
         }
         if let Some(shadow) = &mut self.shadow {
             shadow.start(node, incarnation);
-            shadow.recovered(node, &*compiled);
+            shadow.recovered(node, recovered.tick, &*compiled);
         }
         compiled.begin();
         let seed = self.plan.seed;
@@ -604,6 +604,9 @@ impl World<'_> {
             let record = life.records.push(life.rounds, &host.record, life.stable);
             host.record.clear();
             appended = Some(record);
+            if let Some(shadow) = &mut self.shadow {
+                shadow.logged(node, life.rounds);
+            }
         }
         let told = std::mem::take(&mut host.told);
         if !marks.is_empty() || !told.ends.is_empty() {

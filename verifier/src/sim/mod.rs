@@ -17,9 +17,8 @@
 //!
 //! # What is left out
 //! Back-pressure and giving up on a node that falls behind (to the protocol that is a crash of it); signs of life
-//! (a silent connection breaks only as a fault); full disks and rotting bits, which the log's own tests have;
-//! `forget` rules always see their events at once, since compiled nodes do. Nodes that share fate crash and restart
-//! together.
+//! (a silent connection breaks only as a fault); full disks and rotting bits, which the log's own tests have.
+//! `forget` rules see their events at once or never, not late. Nodes that share fate crash and restart together.
 //!
 //! Messages of one connection keep their order, as TCP has it, unless [`faults::Kind::Reorder`] takes it away, as the
 //! language allows.
@@ -31,6 +30,7 @@ pub mod checks;
 mod client;
 pub mod faults;
 pub mod file;
+pub mod kv;
 
 mod host;
 mod net;

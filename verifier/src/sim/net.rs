@@ -241,9 +241,10 @@ impl World<'_> {
             }
             let way = &mut self.links[link as usize].ways[side];
             way.stalled = 0;
-            let first = way.inbox.is_empty();
             let arrived = way.flight.drain(..).take(arrive);
-            // A handshake is worth nothing on a broken connection.
+            // A handshake is worth nothing on a broken connection, also if it has arrived and was not read yet.
+            way.inbox.retain(|p| matches!(p, Packet::Data(_)));
+            let first = way.inbox.is_empty();
             way.inbox.extend(arrived.filter(|p| matches!(p, Packet::Data(_))));
             if first && !way.inbox.is_empty() {
                 self.hosts[to as usize].ready.push(link);

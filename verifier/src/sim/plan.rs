@@ -68,11 +68,14 @@ pub struct Vary {
     pub batches: bool,
     /// Which due timers fire; else all.
     pub timers: bool,
+    /// Which events `forget` rules see; else all.
+    #[serde(default)]
+    pub forgets: bool,
 }
 
 impl Vary {
     /// Everything varies.
-    pub const ALL: Vary = Vary { delays: true, batches: true, timers: true };
+    pub const ALL: Vary = Vary { delays: true, batches: true, timers: true, forgets: true };
 }
 
 /// A request of a client's script.
@@ -144,9 +147,19 @@ impl Plan {
             calm_us,
             settle_us: shape.settle_us,
             patience_us: shape.patience_us,
-            vary: Vary::ALL,
+            // In half of the runs all is forgotten that may be, as nodes outside of this world do.
+            vary: Vary { forgets: Dice::part(seed, 3).percent(50), ..Vary::ALL },
             runtime: shape.runtime,
         }
+    }
+
+    /// The same run with more faults, for the `more`th time.
+    pub fn more_faults(&mut self, shape: &Shape, more: u64) {
+        let (nodes, clients) = (self.layout.nodes(), self.clients.len() as u32);
+        let mut dice = Dice::part(self.seed, 5 << 32 | more);
+        self.faults.extend(shape.faults.draw(&mut dice, nodes, clients, shape.span_us));
+        self.faults.sort_by_key(|fault| fault.at_us);
+        self.calm_us = self.faults.iter().map(Fault::ends_us).max().unwrap_or(0);
     }
 
     /// The number of requests.

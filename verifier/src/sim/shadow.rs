@@ -5,7 +5,7 @@ use super::tester::Thunks;
 use crate::campaign::run::difference;
 use crate::compiled::RoleShapes;
 use crate::engine::{Engine as _, Facts, Input};
-use crate::interp::Interp;
+use crate::interp::{Interp, Machines};
 use crate::sim::check::items;
 use anabranch_core::id::Req;
 use anabranch_core::node::{Broken, Ids, Layout, Node, NodeIndex, Outbox, Protocol, Setup, TickArgs};
@@ -27,13 +27,13 @@ pub(super) struct Shadow {
 
 struct Half {
     role: u16,
-    /// `None`: it can no longer be compared.
-    interp: Option<Interp>,
+    interp: Interp,
     /// What restarts an incarnation needs before its first tick.
     restart: Option<u64>,
     arrived: Facts,
     fired: Facts,
-    machines: bool,
+    /// If the role has machines: by round that wrote a record, as they were after it.
+    machines: Option<Vec<(u64, Machines)>>,
 }
 
 impl Shadow {
@@ -45,18 +45,16 @@ impl Shadow {
         let nodes = nodes.map(|seat| {
             let (layout, params) = (layout.clone(), plan.params.clone());
             let setup = Setup { layout, seat, params, incarnation: 1, ids: Ids::Hashed };
-            let interp = Interp::new(ir.clone(), Arc::new(Thunks(protocol)), &setup, &defaults);
+            let mut interp = Interp::new(ir.clone(), Arc::new(Thunks(protocol)), &setup, &defaults);
+            interp.lazy(plan.vary.forgets);
             let machines = ir.machines.iter().any(|m| m.role.0 == u32::from(seat.role));
-            // The interpreter knows no partitions.
-            let whole = setup.layout.roles.iter().all(|r| r.partitions == 1);
-            let interp = Some(interp).filter(|_| whole);
             Half {
                 role: seat.role,
                 interp,
                 restart: None,
                 arrived: Facts::new(),
                 fired: Facts::new(),
-                machines,
+                machines: machines.then(Vec::new),
             }
         });
         let nodes = nodes.collect();
@@ -71,8 +69,13 @@ impl Shadow {
     pub fn crash(&mut self, node: u32) {
         let half = &mut self.nodes[node as usize];
         (half.arrived, half.fired) = (Facts::new(), Facts::new());
-        if half.machines {
-            half.interp = None; // what a machine recovers is not in its rows
+    }
+
+    /// A round wrote a record: what machines are now is what they are when it is recovered.
+    pub fn logged(&mut self, node: u32, round: u64) {
+        let half = &mut self.nodes[node as usize];
+        if let Some(known) = &mut half.machines {
+            known.push((round, half.interp.machines()));
         }
     }
 
@@ -95,16 +98,21 @@ impl Shadow {
         half.fired.entry(RelId(u32::from(timer))).or_default().insert(items(row.clone()));
     }
 
-    /// Restarts the interpreter from what the node recovered, before the node's first tick.
-    pub fn recovered(&mut self, node: u32, compiled: &dyn Node) {
+    /// Restarts the interpreter from what the node recovered, up to a round, before the node's first tick.
+    pub fn recovered(&mut self, node: u32, round: u64, compiled: &dyn Node) {
         let half = &mut self.nodes[node as usize];
-        let (Some(interp), Some(incarnation)) = (&mut half.interp, half.restart.take()) else { return };
+        let Some(incarnation) = half.restart.take() else { return };
         let mut durable = self.roles[usize::from(half.role)].resting(&self.ir, compiled);
         durable.retain(|rel, _| {
             let relation = self.ir.relation(*rel);
             relation.is_table() && relation.durable
         });
-        interp.restart(incarnation, durable);
+        // Rounds after that are lost.
+        let machines = half.machines.as_mut().and_then(|known| {
+            known.retain(|(at, _)| *at <= round);
+            known.last().map(|(_, machines)| machines.clone())
+        });
+        half.interp.restart(incarnation, durable, machines.unwrap_or_default());
     }
 
     /// How a tick differs from the interpreter's.
@@ -118,7 +126,7 @@ impl Shadow {
     ) -> Option<String> {
         let half = &mut self.nodes[node as usize];
         let (arrived, fired) = (std::mem::take(&mut half.arrived), std::mem::take(&mut half.fired));
-        let interp = half.interp.as_mut()?;
+        let interp = &mut half.interp;
         self.ticks += 1;
         let expected = interp.tick(&Input { args: *args, arrived, fired });
         match (expected, result) {

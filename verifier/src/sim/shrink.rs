@@ -10,6 +10,7 @@ use super::tester::Tester;
 use super::{Outcome, Violation};
 use anabranch_core::node::{Layout, RoleLayout};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A small failing run.
 #[derive(Clone, Debug)]
@@ -24,46 +25,69 @@ pub struct Shrunk {
     pub messages: u64,
     /// Runs that it took.
     pub runs: usize,
+    /// Time that it took.
+    pub took: Duration,
 }
 
-/// Seeds that a smaller run is tried with, besides its own.
-const OTHER_SEEDS: u64 = 2;
+/// Seeds that a smaller run is tried with, besides its own: few at first, more when few no longer help.
+const OTHER_SEEDS: [u64; 3] = [2, 12, 60];
 
 struct Search<'a> {
     tester: &'a Tester,
-    property: &'a str,
+    property: String,
     best: Shrunk,
     left: usize,
+    /// See [`OTHER_SEEDS`].
+    seeds: u64,
 }
 
-/// The smallest run found that violates the same property; at most so many runs.
-pub fn shrink(tester: &Tester, plan: &Plan, violation: &Violation, runs: usize) -> Shrunk {
-    let best =
-        Shrunk { plan: plan.clone(), violation: violation.clone(), events: u64::MAX, messages: 0, runs: 0 };
-    let mut search = Search { tester, property: &violation.property, best, left: runs };
-    // Once as it is, looking closely: that may show it earlier.
-    search.try_one(plan.clone());
-    loop {
-        let before = (search.size(), search.left);
-        search.cut_off();
-        search.fewer_faults();
-        search.fewer_requests();
-        search.fewer_nodes();
-        search.plainer();
-        if search.size() >= before.0 || search.left == 0 {
-            break;
-        }
+/// The smallest run found that violates a property as `outcome` does; at most so many runs.
+///
+/// # Panics
+/// If nothing is wrong in the outcome.
+pub fn shrink(tester: &Tester, plan: &Plan, outcome: &Outcome, runs: usize) -> Shrunk {
+    let took_over = |outcome: &Outcome| Shrunk {
+        plan: plan.clone(),
+        violation: outcome.violation.clone().expect("something is wrong"),
+        events: outcome.events,
+        messages: outcome.messages,
+        runs: 0,
+        took: Duration::ZERO,
+    };
+    let began = Instant::now();
+    // Once as it is, looking closely: that may show it earlier, or another property that fails before this one.
+    let close = tester.run_closely(plan);
+    let best = took_over(if close.violation.is_some() { &close } else { outcome });
+    let mut search = Search { tester, property: best.violation.property.clone(), best, left: runs, seeds: 0 };
+    for seeds in OTHER_SEEDS {
+        search.seeds = seeds;
+        search.converge();
     }
     search.best.runs = runs - search.left;
+    search.best.took = began.elapsed();
     search.best
 }
-
 impl Search<'_> {
+    /// Tries everything until nothing helps any more.
+    fn converge(&mut self) {
+        loop {
+            let before = self.size();
+            self.cut_off();
+            self.fewer_faults();
+            self.fewer_requests();
+            self.fewer_nodes();
+            self.plainer();
+            if self.size() >= before || self.left == 0 {
+                return;
+            }
+        }
+    }
+
     /// How large the best run is: parts that were decided, then what happened.
     fn size(&self) -> (usize, u64) {
         let plan = &self.best.plan;
         let nodes = plan.layout.nodes() as usize;
-        let vary = [plan.vary.delays, plan.vary.batches, plan.vary.timers];
+        let vary = [plan.vary.delays, plan.vary.batches, plan.vary.timers, plan.vary.forgets];
         let varying = vary.into_iter().filter(|v| *v).count();
         (10 * (plan.requests() + plan.faults.len() + nodes) + varying, self.best.messages)
     }
@@ -89,13 +113,14 @@ impl Search<'_> {
             messages: outcome.messages,
             plan,
             runs: 0,
+            took: Duration::ZERO,
         };
         true
     }
 
     /// The same with other seeds for what is not decided by the plan.
     fn try_any(&mut self, plan: &Plan) -> bool {
-        (0..=OTHER_SEEDS).any(|n| self.try_one(Plan { seed: plan.seed + n, ..plan.clone() }))
+        (0..=self.seeds).any(|n| self.try_one(Plan { seed: plan.seed + n, ..plan.clone() }))
     }
 
     /// Leaves out what comes after the end.
@@ -203,10 +228,11 @@ impl Search<'_> {
 
     /// Less variation, plainer faults.
     fn plainer(&mut self) {
-        for part in 0..3 {
+        for part in 0..4 {
             let mut plan = self.best.plan.clone();
             let vary = &mut plan.vary;
-            let part = [&mut vary.delays, &mut vary.batches, &mut vary.timers].into_iter().nth(part);
+            let all = [&mut vary.delays, &mut vary.batches, &mut vary.timers, &mut vary.forgets];
+            let part = all.into_iter().nth(part);
             if part.is_some_and(|part| std::mem::replace(part, false)) {
                 self.try_any(&plan);
             }
@@ -288,5 +314,6 @@ fn without_place(plan: &Plan, gone: u32) -> Plan {
             !from.is_empty() && !to.is_empty()
         }
     });
+    plan.calm_us = plan.faults.iter().map(Fault::ends_us).max().unwrap_or(0);
     plan
 }

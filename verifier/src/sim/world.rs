@@ -189,7 +189,9 @@ impl<'a> World<'a> {
         // Hashed ids, so that a run is the same whether or not the interpreter looks on.
         let mut made = self.protocol.node(Setup { layout, seat, params, incarnation, ids: Ids::Hashed });
         made.ghosts(self.checks.wants_ghosts());
-        made.trace(self.teller.is_some() || self.shadow.is_some());
+        made.lazy(self.plan.vary.forgets);
+        let told = self.teller.is_some() || self.shadow.is_some();
+        made.trace(told || !self.checks.sees(seat.role, &*made));
         made
     }
 
@@ -381,11 +383,14 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Lets the checks look at a node whose state has changed.
+    /// Lets the checks look at a node whose state has changed, or is about to be lost.
     pub fn sample(&mut self, node: u32, last: bool) {
-        let Some(life) = &self.hosts[node as usize].life else { return };
+        if !self.checks.due(node, last) {
+            return;
+        }
         let view = View { now_us: self.now_us, layout: &self.plan.layout };
-        if let Some(violation) = self.checks.node(&view, node, &*life.node, last) {
+        let nodes = self.hosts.iter().map(|host| host.life.as_ref().map(|life| &*life.node));
+        if let Some(violation) = self.checks.look(&view, nodes) {
             self.outcome.violation.get_or_insert(violation);
         }
     }
