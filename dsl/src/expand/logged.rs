@@ -19,9 +19,9 @@
 // A diagnostic is large and made once per mistake.
 #![allow(clippy::result_large_err)]
 
-use super::{collected, columns_in, fresh};
+use super::{Facts, collected, fresh, to_partition};
 use crate::diag::Diagnostic;
-use crate::ir::{Delivery, Head, Protocol, RelId, Relation, RelationKind, RoleId, Routing};
+use crate::ir::{Delivery, Head, Protocol, RelId, Relation, RelationKind, RoleId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -87,31 +87,17 @@ fn outbox(
     let sent = &sent.name;
     let (from_name, to_name) = (&from.name, &to.name);
 
-    // A unit holds tuples; more than eight columns are nested.
-    let mut names = crate::expand::names(p);
+    let mut names = super::names(p);
     let mut var = |wanted: &str| fresh(wanted, &mut names);
-    let [e, u, f, s, r, to_var] = ["era", "unit", "facts", "sender", "part", "to"].map(&mut var);
-    let (p_name, vars) = (var("p"), (0..m.columns.len()).map(|i| var(&format!("c{i}"))).collect::<Vec<_>>());
-    let types: Vec<String> = m.columns.iter().map(|c| c.ty.0.to_string()).collect();
-    let listed: String = vars.iter().map(|v| format!(", {v}")).collect();
-    let fact = nested(&vars, "true");
-    let pattern = nested(&vars, "_");
-    let ty = format!("Vec<{}>", nested(&types, "bool"));
+    let [e, u, f, s, r, to_var, q] = ["era", "unit", "facts", "sender", "part", "to", "p"].map(&mut var);
+    let facts = &Facts::of(m, &mut var);
+    let Facts { vars, listed, fact, pattern, ty } = facts;
 
     // Where the receiver is partitioned, units are of one partition.
     let parted = to.partitioned;
     let (p_col, p_any) = if parted { (", p: u64", ", _") } else { ("", "") };
-    let p_var = if parted { format!(", {p_name}") } else { String::new() };
-    let p_let = match &m.routing {
-        None => String::new(),
-        Some(Routing::By(e)) => {
-            format!(", let {p_name} = {to_name}.partition_of({})", columns_in(e, &m.columns, &vars))
-        }
-        Some(Routing::To(e)) => {
-            format!(", let {p_name} = ({}) % {to_name}.partitions()", columns_in(e, &m.columns, &vars))
-        }
-        Some(Routing::All) => format!(", for {p_name} in 0..{to_name}.partitions()"),
-    };
+    let p_var = if parted { format!(", {q}") } else { String::new() };
+    let p_let = to_partition(p, m, facts, &q);
     let route_unit = if parted { " routed to p" } else { "" };
     let (route_taken, route_back, part) = match from.partitioned {
         true => (" routed to part", " routed to all", "partition"),
@@ -154,16 +140,6 @@ at {to_name} {{
         name = m.name,
         head = vars.join(", "),
     );
-}
-
-/// A tuple of any length; of none, something else.
-fn nested(items: &[String], none: &str) -> String {
-    match items {
-        [] => none.to_owned(),
-        [one] => one.clone(),
-        few if few.len() <= 8 => format!("({})", few.join(", ")),
-        many => format!("({}, {})", many[..7].join(", "), nested(&many[7..], none)),
-    }
 }
 
 #[cfg(test)]

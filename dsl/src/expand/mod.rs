@@ -1,15 +1,16 @@
 //! What scaled protocols say beyond plain rules, put into plain rules.
 //!
 //! [`expand`] is to be called before plans, code and interpretation; it is the identity on protocols that say nothing of
-//! the kind. So far it knows `logged` messages ([`logged`]), and `ordered` ones ([`ordered`]) between nodes that share
-//! fate and are not partitioned. What the language can say and nothing carries out yet (`held`, `sealed`, `replicated`,
-//! other streams) is refused here: to run it as if it were not said would be wrong without a word.
+//! the kind. It knows `logged` messages ([`logged`]), `ordered` ones ([`ordered`]) between parts of an instance that
+//! share fate, and what is `held` because of them. What the language can say and nothing carries out yet (`sealed`,
+//! `replicated`, other streams) is refused here: to run it as if it were not said would be wrong without a word.
 
+mod held;
 pub mod logged;
 pub mod ordered;
 
 use crate::diag::Diagnostic;
-use crate::ir::{Column, Delivery, Expr, Place, Protocol, Relation, RelationKind, RoleId, Tokens};
+use crate::ir::{Column, Delivery, Expr, Place, Protocol, Relation, RelationKind, RoleId, Routing, Tokens};
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote;
 use std::collections::BTreeSet;
@@ -25,7 +26,8 @@ pub fn expand(p: &Protocol) -> Result<Protocol, Vec<Diagnostic>> {
     }
     let logged = p.relations.iter().any(|r| r.delivery.logged);
     let p = &if logged { logged::expand(p)? } else { p.clone() };
-    if p.relations.iter().any(|r| r.delivery.ordered) { ordered::expand(p) } else { Ok(p.clone()) }
+    let streams = p.relations.iter().any(|r| r.delivery.ordered) || p.roles.iter().any(|r| r.held);
+    if streams { ordered::expand(p) } else { Ok(p.clone()) }
 }
 
 /// A name that nothing has yet, which is then taken.
@@ -45,6 +47,52 @@ fn names(p: &Protocol) -> BTreeSet<String> {
     let roles = p.roles.iter().map(|r| &r.name);
     let rest = p.params.iter().map(|q| &q.name).chain(p.machines.iter().map(|m| &m.name));
     relations.chain(roles).chain(rest).cloned().collect()
+}
+
+/// How the facts of a message stand in a unit: as a list of tuples.
+struct Facts {
+    /// A variable for each column.
+    vars: Vec<String>,
+    /// The same as arguments behind others.
+    listed: String,
+    /// A tuple of them; more than eight are nested.
+    fact: String,
+    /// The same as a pattern.
+    pattern: String,
+    /// The type of a list of such.
+    ty: String,
+}
+
+impl Facts {
+    fn of(m: &Relation, var: &mut dyn FnMut(&str) -> String) -> Facts {
+        let vars: Vec<String> = (0..m.columns.len()).map(|i| var(&format!("c{i}"))).collect();
+        let types: Vec<String> = m.columns.iter().map(|c| c.ty.0.to_string()).collect();
+        let listed = vars.iter().map(|v| format!(", {v}")).collect();
+        let (fact, pattern) = (nested(&vars, "true"), nested(&vars, "_"));
+        Facts { vars, listed, fact, pattern, ty: format!("Vec<{}>", nested(&types, "bool")) }
+    }
+}
+
+/// A tuple of any length; of none, something else.
+fn nested(items: &[String], none: &str) -> String {
+    match items {
+        [] => none.to_owned(),
+        [one] => one.clone(),
+        few if few.len() <= 8 => format!("({})", few.join(", ")),
+        many => format!("({}, {})", many[..7].join(", "), nested(&many[7..], none)),
+    }
+}
+
+/// Literals that bind the partition of the receiver which takes a fact; none if it is not partitioned.
+fn to_partition(p: &Protocol, m: &Relation, facts: &Facts, variable: &str) -> String {
+    let role = m.role.map_or("", |r| &p.role(r).name);
+    let over = |e: &Expr| columns_in(e, &m.columns, &facts.vars);
+    match &m.routing {
+        None => String::new(),
+        Some(Routing::By(e)) => format!(", let {variable} = {role}.partition_of({})", over(e)),
+        Some(Routing::To(e)) => format!(", let {variable} = ({}) % {role}.partitions()", over(e)),
+        Some(Routing::All) => format!(", for {variable} in 0..{role}.partitions()"),
+    }
 }
 
 /// What a tick sends of one message, collected: the receiver, then the message's columns.
@@ -107,14 +155,6 @@ fn unknown(p: &Protocol) -> Vec<Diagnostic> {
         found.push(Diagnostic::error("does-not-run", place.0, message).help(help));
     };
     for role in &p.roles {
-        if role.held {
-            refuse(
-                "held",
-                role.place,
-                &role.name,
-                "it can be written, checked and rewritten, but not compiled",
-            );
-        }
         if role.sequencer {
             refuse(
                 "a sequencer",
