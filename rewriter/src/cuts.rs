@@ -21,6 +21,7 @@ pub const DECOUPLINGS: &[(&str, Decoupling)] = &[
     (crate::monotone::NAME, crate::monotone::monotone),
     (crate::echo::NAME, crate::echo::echo),
     (crate::state_machine::NAME, crate::state_machine::state_machine),
+    (crate::asymmetric::NAME, |p, cut| crate::asymmetric::asymmetric(p, cut, true)),
 ];
 
 /// A cut and what each decoupling says of it.

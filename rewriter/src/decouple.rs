@@ -53,9 +53,10 @@ pub(crate) fn carried_out(
             durable: Default::default(),
         },
     };
-    if sides.relayed {
-        // A stream begins anew with each incarnation, at both ends.
+    if sides.streamed {
+        // A stream begins anew with each incarnation, at both ends: a unit that is lost is a tick that never was.
         fate.shared = true;
+        fate.logged.clear();
     }
     let item = |name| Item { rewrite, name };
     shown.established.push(Evidence {

@@ -53,5 +53,15 @@ fn split_way(p: &Protocol, cut: &Cut) -> Option<Way> {
             Err(refusal) => refused = Some(Way { rewrite, title, verdict: Err(refusal) }),
         }
     }
+    // These ask more of a deployment, and are told only where they hold.
+    let more: [fn(Cut) -> Rewrite; 2] =
+        [Rewrite::StateMachine, |cut| Rewrite::Asymmetric { cut, general: true }];
+    for kind in more {
+        let rewrite = kind(cut.clone());
+        if let Ok(done) = carry_out(p, &rewrite) {
+            let title = format!("{}: split {} off {}", rewrite.name(), moved.join(", "), cut.role);
+            return Some(Way { rewrite, title, verdict: Ok(done.justification) });
+        }
+    }
     refused
 }

@@ -7,7 +7,7 @@
 //! those of its own canonical text (`print(&protocol)`).
 //!
 //! Decoupling moves some rules of a role into a part ([`Cut`]): [`independent()`], [`functional()`], [`monotone()`],
-//! [`echo()`], [`state_machine()`], prepared by [`naming()`]. Each file states the precondition item by item, the mechanism, and why it holds.
+//! [`echo()`], [`state_machine()`], [`asymmetric()`], prepared by [`naming()`]. Each file states the precondition item by item, the mechanism, and why it holds.
 //!
 //! Not here: running anything. That a rewrite is right is argued in its file, and tested by the verifier.
 
@@ -15,6 +15,7 @@
 #![allow(clippy::result_large_err)]
 
 pub mod analysis;
+pub mod asymmetric;
 pub mod cohash;
 mod common;
 mod cut;
@@ -38,6 +39,7 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
+pub use asymmetric::asymmetric;
 pub use cut::{BadHead, Cut, Moved};
 pub use cuts::{Explained, cuts, explain_role};
 pub(crate) use decouple::{Shown, carried_out, decouple};

@@ -8,7 +8,8 @@
 //! - State crosses as insertions (`r_to_part(..) @ me <~ new r(..)`) into a table of the part with the columns and key of
 //!   the original, read in place of it; durable if the original is.
 //! - Static relations are copied where both sides read them.
-//! - Where the part has no inputs of its own ([`Sides::relayed`]), what crosses is one `ordered` stream.
+//! - Where what crosses is a stream ([`Sides::streamed`]), its messages are `ordered`; and if the other half has inputs of
+//!   its own, the half that sends them is `held`.
 //!
 //! Invariants read what they read before: relations that moved keep their identity; of state that crosses they read the
 //! original, not the copy, which has another name if an invariant reads the original.
@@ -129,6 +130,10 @@ impl Work {
         role.part_of = Some(s.p.family(s.role));
         role.shares_fate = fate.shared || old.shares_fate;
         self.p.roles.push(role);
+        if s.streamed && !s.relayed {
+            let up = self.role_of(s.up);
+            self.p.roles[up.index()].held = true;
+        }
         self.p.roles[s.role.index()].shares_fate = fate.shared || old.shares_fate;
         for (rel, side) in &s.relations {
             if *side == Side::Moves {
@@ -285,7 +290,7 @@ impl Work {
         let columns: Vec<Column> = columns.into_iter().map(|c| Column { lattice: None, ..c }).collect();
         let mut message = plain(&name, Some(to), RelationKind::Message, columns.clone(), place);
         message.delivery =
-            Delivery { logged: fate.logged.contains(&n), ordered: s.relayed, ..Delivery::default() };
+            Delivery { logged: fate.logged.contains(&n), ordered: s.streamed, ..Delivery::default() };
         let message = self.relation(message);
         let args = head.iter().map(|v| variable(v, place)).collect();
         self.rule(from, Head::Send { rel: message, args, to: me(place) }, body, place);

@@ -84,6 +84,8 @@ pub struct Sides<'p> {
     pub crossings: Vec<Crossing>,
     /// The part has no inputs of its own: what only it reads is taken upstream, and crosses too.
     pub relayed: bool,
+    /// What crosses in a tick crosses as a unit of an `ordered` stream.
+    pub streamed: bool,
 }
 
 impl<'p> Sides<'p> {
@@ -94,7 +96,14 @@ impl<'p> Sides<'p> {
 
     /// The same, but all messages and requests of the role lie upstream.
     pub fn relayed(p: &'p Protocol, cut: &Cut, up: Side) -> Result<Sides<'p>, Against> {
-        Sides::cut(p, cut, up, true)
+        let sides = Sides::cut(p, cut, up, true)?;
+        Ok(Sides { streamed: true, ..sides })
+    }
+
+    /// As [`Sides::of`], and what crosses is a stream.
+    pub fn streamed(p: &'p Protocol, cut: &Cut, up: Side) -> Result<Sides<'p>, Against> {
+        let sides = Sides::cut(p, cut, up, false)?;
+        Ok(Sides { streamed: true, ..sides })
     }
 
     fn cut(p: &'p Protocol, cut: &Cut, up: Side, relayed: bool) -> Result<Sides<'p>, Against> {
@@ -115,6 +124,7 @@ impl<'p> Sides<'p> {
             shared: BTreeSet::new(),
             crossings: Vec::new(),
             relayed,
+            streamed: false,
         };
         sides.owners();
         sides.empty_blocks();
@@ -340,6 +350,11 @@ fn role_named(p: &Protocol, cut: &Cut) -> Result<RoleId, Against> {
             format!("`{}` is partitioned already", cut.role),
         )
         .help("split a role first, then partition its parts"));
+    }
+    if p.role(role).held {
+        let message = format!("`{}` is held: what it sends waits for its stream", cut.role);
+        return Err(Against::new("cut", p.role(role).place, message)
+            .help("split off what may be split off before the asymmetric step"));
     }
     if p.role(role).sequencer {
         let message = format!("`{}` is a sequencer: its steps are one order", cut.role);

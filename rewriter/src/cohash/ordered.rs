@@ -10,9 +10,9 @@
 use super::check::{refuse, sends};
 use super::uses::Uses;
 use crate::keys::{Closure, Term};
-use crate::routing::{Routings, is_input};
+use crate::routing::{Routings, is_input, over_columns, routable};
 use crate::verdict::Refusal;
-use anabranch_dsl::ir::{Protocol, RelId, RoleId, Routing, Rule};
+use anabranch_dsl::ir::{Protocol, RelId, RelationKind, RoleId, Routing, Rule};
 
 pub(crate) fn check(uses: &mut Uses<'_>, routings: &Routings) -> Result<(), Box<Refusal>> {
     let p = uses.p;
@@ -125,7 +125,7 @@ fn agrees(p: &Protocol, rule: &Rule, routing: Option<&Routing>) -> bool {
     alike(p, rule.role, rule, &all)
 }
 
-/// Whether the message that a rule sends is routed like what the rule reads.
+/// Whether what a rule derives or sends is routed like what the rule reads.
 fn alike(p: &Protocol, role: RoleId, rule: &Rule, routings: &Routings) -> bool {
     let mut closure = Closure::of_rule(p, rule, &crate::dependencies::Dependencies::of(p));
     let term = |closure: &mut Closure<'_>, rel: RelId, columns: &[Term]| {
@@ -139,9 +139,33 @@ fn alike(p: &Protocol, role: RoleId, rule: &Rule, routings: &Routings) -> bool {
     let columns: Vec<Term> = closure.head.iter().flatten().copied().collect();
     let Some(sent) = term(&mut closure, sent, &columns) else { return false };
     let reads = closure.reads.clone();
+    let own = |rel: RelId| p.relation(rel).role == Some(role);
     // All that a rule reads here meets; one routing found stands for all.
-    reads
+    let told = reads
         .iter()
-        .filter(|r| p.relation(r.rel).role == Some(role))
-        .any(|r| term(&mut closure, r.rel, &r.columns).is_some_and(|read| closure.equal(read, sent)))
+        .filter(|r| own(r.rel))
+        .any(|r| term(&mut closure, r.rel, &r.columns).is_some_and(|read| closure.equal(read, sent)));
+    if told {
+        return true;
+    }
+    // An event that needs no routing lies where its rules derive it.
+    let derived = |rel: RelId| matches!(p.relation(rel).kind, RelationKind::Event) && own(rel);
+    for read in reads.iter().filter(|r| derived(r.rel) && !routings.0.contains_key(&r.rel)) {
+        let relation = p.relation(read.rel);
+        for i in routable(relation) {
+            let key = closure.route(read.columns[i]);
+            let Some(by) = over_columns(relation, &relation.columns[i].name) else { continue };
+            if !closure.equal(key, sent) {
+                continue;
+            }
+            let mut routings = routings.clone();
+            routings.0.insert(read.rel, Routing::By(by));
+            let mut writers =
+                p.rules.iter().filter(|w| w.head.relation() == Some(read.rel) && w.role == role);
+            if writers.all(|w| alike(p, role, w, &routings)) {
+                return true;
+            }
+        }
+    }
+    false
 }

@@ -55,6 +55,17 @@ fn whole(p: &Protocol, role: RoleId, d: &Division) -> Result<(), Box<Refusal>> {
             "partition it by co-hashing, which needs no sequencer",
         ));
     }
+    if r.held {
+        return Err(refuse(
+            "partial",
+            "held",
+            r.place,
+            format!("`{}` is held: what it sends waits for its stream", r.name),
+            "",
+            &[],
+            "partition it by co-hashing",
+        ));
+    }
     if p.machines.iter().any(|m| m.role == role) {
         return Err(refuse(
             "partial",

@@ -2,8 +2,8 @@
 
 use super::{Plan, Rewrite};
 use crate::{
-    Justification, Outcome, Refusal, cohash, echo, functional, independent, monotone, naming, partial,
-    state_machine,
+    Justification, Outcome, Refusal, asymmetric, cohash, echo, functional, independent, monotone, naming,
+    partial, state_machine,
 };
 use anabranch_dsl::diag::Diagnostic;
 use anabranch_dsl::ir::{Protocol, RoleId};
@@ -82,6 +82,7 @@ pub fn carry_out(p: &Protocol, rewrite: &Rewrite) -> Outcome {
         Rewrite::Monotone(cut) => monotone(p, cut),
         Rewrite::Echo(cut) => echo::echo(p, cut),
         Rewrite::StateMachine(cut) => state_machine::state_machine(p, cut),
+        Rewrite::Asymmetric { cut, general } => asymmetric::asymmetric(p, cut, *general),
         Rewrite::Partial { role, key, sequencer } => {
             partial::partial(p, find(p, role, "partial")?, key, sequencer)
         }

@@ -18,7 +18,8 @@ pub fn file_name(n: usize, step: &Applied) -> String {
         | super::Rewrite::Functional(cut)
         | super::Rewrite::Monotone(cut)
         | super::Rewrite::Echo(cut)
-        | super::Rewrite::StateMachine(cut) => &cut.part,
+        | super::Rewrite::StateMachine(cut)
+        | super::Rewrite::Asymmetric { cut, .. } => &cut.part,
         super::Rewrite::Cohash { role, .. } | super::Rewrite::Partial { role, .. } => role,
     };
 

@@ -5,10 +5,17 @@
 //! name = "two_pc_scaled"            # what the result is called
 //!
 //! [[step]]
-//! rewrite = "functional"            # or "independent", "monotone", "echo", "state_machine"
+//! rewrite = "functional"            # or "independent", "monotone", "echo", "state_machine", "asymmetric"
 //! role = "coordinator"              # what is split
 //! part = "requester"                # the new part
 //! move = ["prepare", "decide#0"]    # heads whose rules move; `#0`: only the first rule with that head
+//!
+//! [[step]]
+//! rewrite = "asymmetric"
+//! role = "coordinator"
+//! part = "ender"
+//! move = ["owed", "decide"]
+//! general = true                    # the half that feeds the other may forget, replace and negate
 //!
 //! [[step]]
 //! rewrite = "naming"
@@ -100,10 +107,10 @@ struct RawStep {
     event: Option<Spanned<String>>,
     key: Option<Spanned<String>>,
     sequencer: Option<Spanned<String>>,
+    general: Option<Spanned<bool>>,
 }
 
-const REWRITES: &str =
-    "`naming`, `independent`, `functional`, `monotone`, `echo`, `state_machine`, `cohash` or `partial`";
+const REWRITES: &str = "`naming`, `independent`, `functional`, `monotone`, `echo`, `state_machine`, `asymmetric`, `cohash` or `partial`";
 
 /// Reads a plan.
 ///
@@ -139,6 +146,7 @@ fn step(raw: Spanned<RawStep>) -> Result<Step, PlanError> {
     let allowed: &[&str] = match kind {
         "naming" => &["role", "head", "rules", "event"],
         "independent" | "functional" | "monotone" | "echo" | "state_machine" => &["role", "part", "move"],
+        "asymmetric" => &["role", "part", "move", "general"],
         "cohash" => &["role", "key"],
         "partial" => &["role", "key", "sequencer"],
         other => {
@@ -156,6 +164,7 @@ fn step(raw: Spanned<RawStep>) -> Result<Step, PlanError> {
         ("event", raw.event.as_ref().map(Spanned::span)),
         ("key", raw.key.as_ref().map(Spanned::span)),
         ("sequencer", raw.sequencer.as_ref().map(Spanned::span)),
+        ("general", raw.general.as_ref().map(Spanned::span)),
     ];
     for (name, span) in given {
         if let Some(span) = span
@@ -208,6 +217,10 @@ fn step(raw: Spanned<RawStep>) -> Result<Step, PlanError> {
                 "functional" => Rewrite::Functional(cut),
                 "echo" => Rewrite::Echo(cut),
                 "state_machine" => Rewrite::StateMachine(cut),
+                "asymmetric" => {
+                    let general = raw.general.is_some_and(Spanned::into_inner);
+                    Rewrite::Asymmetric { cut, general }
+                }
                 _ => Rewrite::Monotone(cut),
             }
         }
@@ -243,9 +256,13 @@ pub fn write(plan: &Plan) -> String {
             | Rewrite::Functional(cut)
             | Rewrite::Monotone(cut)
             | Rewrite::Echo(cut)
-            | Rewrite::StateMachine(cut) => {
+            | Rewrite::StateMachine(cut)
+            | Rewrite::Asymmetric { cut, .. } => {
                 let heads: Vec<String> = cut.heads.iter().map(|h| quote(&h.to_string())).collect();
                 let _ = writeln!(out, "part = {}\nmove = [{}]", quote(&cut.part), heads.join(", "));
+                if let Rewrite::Asymmetric { general: true, .. } = rewrite {
+                    let _ = writeln!(out, "general = true");
+                }
             }
             Rewrite::Cohash { key, .. } => {
                 let _ = writeln!(out, "key = {}", quote(key));

@@ -64,6 +64,13 @@ pub enum Rewrite {
     Echo(crate::Cut),
     /// Moves rules that see whole ticks, in order, and nothing else.
     StateMachine(crate::Cut),
+    /// Moves rules, and lets the half that feeds the other wait for it.
+    Asymmetric {
+        /// What moves.
+        cut: crate::Cut,
+        /// Admits a feeding half that is neither monotone nor functional.
+        general: bool,
+    },
     /// Partitions a role by a key.
     Cohash {
         /// The role.
@@ -92,6 +99,7 @@ impl Rewrite {
             Rewrite::Monotone(_) => "monotone",
             Rewrite::Echo(_) => "echo",
             Rewrite::StateMachine(_) => "state_machine",
+            Rewrite::Asymmetric { .. } => "asymmetric",
             Rewrite::Cohash { .. } => "cohash",
             Rewrite::Partial { .. } => "partial",
         }
@@ -104,7 +112,8 @@ impl Rewrite {
             | Rewrite::Functional(cut)
             | Rewrite::Monotone(cut)
             | Rewrite::Echo(cut)
-            | Rewrite::StateMachine(cut) => &cut.role,
+            | Rewrite::StateMachine(cut)
+            | Rewrite::Asymmetric { cut, .. } => &cut.role,
             Rewrite::Cohash { role, .. } | Rewrite::Partial { role, .. } => role,
         }
     }

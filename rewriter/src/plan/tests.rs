@@ -46,7 +46,7 @@ fn mistakes_have_places() {
     };
     assert_eq!(
         wrong("\"naming\"", "\"nameing\""),
-        "5:11: there is no rewrite `nameing`: write `naming`, `independent`, `functional`, `monotone`, `echo`, `state_machine`, `cohash` or `partial`"
+        "5:11: there is no rewrite `nameing`: write `naming`, `independent`, `functional`, `monotone`, `echo`, `state_machine`, `asymmetric`, `cohash` or `partial`"
     );
     assert_eq!(
         wrong("head = \"tell\"\n", ""),

@@ -1,5 +1,6 @@
 //! Rewrites on whole programs: what fires, what is refused where, what comes out.
 
+mod asymmetric;
 mod cuts;
 mod echo;
 mod functional;
