@@ -10,6 +10,7 @@ use anabranch_protocols::{multi_paxos, two_pc, voting};
 anabranch_cli::main!(
     two_pc::two_pc::protocol(),
     two_pc::two_pc_scaled::two_pc_scaled::protocol(),
+    two_pc::two_pc_ender::two_pc_ender::protocol(),
     multi_paxos::multi_paxos::protocol(),
     multi_paxos::multi_paxos_scaled::multi_paxos_scaled::protocol(),
     voting::voting::protocol(),

@@ -7,6 +7,7 @@
 //! tick, handed over once that is stable, and handed over again after a crash that may have taken it from the
 //! application. So nothing in the protocol grows with the number of transactions.
 
+pub mod two_pc_ender;
 pub mod two_pc_scaled;
 
 use bytes::Bytes;
