@@ -16,6 +16,7 @@
 //!    - head: into an event, a message or an answer
 //!    - ordered: that is no part of a stream
 //!    - same-facts: and tells different facts of a tick apart, or nobody minds repeats
+//!    - answers: no other rule answers otherwise what the part answers
 //!    - durable: `active` is lost in a crash, so the parts share fate
 //!
 //! 2. functional: split announcer off coordinator
@@ -32,6 +33,7 @@
 //!    - head: into an event, a message or an answer
 //!    - ordered: that is no part of a stream
 //!    - same-facts: and tells different facts of a tick apart, or nobody minds repeats
+//!    - answers: no other rule answers otherwise what the part answers
 //!    - durable: `active` is lost in a crash, so the parts share fate
 //!
 //! 3. asymmetric: split ender off coordinator
@@ -99,6 +101,7 @@
 //!
 //! Taken on trust:
 //!
+//! - `reply commit(req, ok) <~ decided(txn, ok, req)` answers a request once, or always alike
 //! - no tick gives the same `decide` by `decide(me, txn, ok) @ p <~ decided(txn, ok, req), participant(p)` and
 //!   by `decide(me, txn, false) @ p <~ settled(txn, p), !owed(txn, p)`
 //! - no tick gives the same `decide` by `decide(me, txn, ok) @ p <~ decided(txn, ok, req), participant(p)` and
