@@ -65,7 +65,9 @@ fn tell(file: &Path, text: &str, p: &Protocol, role: RoleId) {
     }
     for way in &refused {
         let Err(refusal) = &way.verdict else { continue };
-        println!("\nno   {}: {} does not hold", way.title, refusal.item);
+        let also: Vec<String> = way.also.iter().map(ToString::to_string).collect();
+        let also = if also.is_empty() { String::new() } else { format!(" (nor {})", also.join(", ")) };
+        println!("\nno   {}: {} does not hold{also}", way.title, refusal.item);
         let report = render_diagnostic(file, text, &refusal.diagnostic, false);
         for line in report.lines() {
             println!("     {line}");
@@ -96,6 +98,7 @@ fn to_json(file: &Path, text: &str, p: &Protocol, role: RoleId) -> Value {
             "title": way.title,
             "applies": false,
             "item": refusal.item.to_string(),
+            "also": way.also.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "refusal": diagnostic_json(file, text, &refusal.diagnostic),
         }),
     };

@@ -7,22 +7,33 @@
 
 use crate::analysis::{local_head, sides, walk};
 use crate::cut::{Cut, Moved};
+use crate::plan::Rewrite;
 use crate::verdict::Outcome;
 use anabranch_dsl::ir::{Head, Protocol, RelId, RelationKind, RoleId, RuleId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A decoupling by name.
+/// What a decoupling makes of a cut.
 pub type Decoupling = fn(&Protocol, &Cut) -> Outcome;
 
-/// All decouplings that take a cut, those that ask least of a deployment first.
-pub const DECOUPLINGS: &[(&str, Decoupling)] = &[
-    (crate::independent::NAME, crate::independent::independent),
-    (crate::functional::NAME, crate::functional::functional),
-    (crate::monotone::NAME, crate::monotone::monotone),
-    (crate::echo::NAME, crate::echo::echo),
-    (crate::state_machine::NAME, crate::state_machine::state_machine),
-    (crate::asymmetric::NAME, |p, cut| crate::asymmetric::asymmetric(p, cut, true)),
+/// All decouplings that take a cut, those that ask least of a deployment first: by name, what they do, and as a step
+/// of a plan. Plan files, `explain` and the choice of a plan go by this list.
+pub const DECOUPLINGS: &[(&str, Decoupling, fn(Cut) -> Rewrite)] = &[
+    (crate::independent::NAME, crate::independent::independent, Rewrite::Independent),
+    (crate::functional::NAME, crate::functional::functional, Rewrite::Functional),
+    (crate::monotone::NAME, crate::monotone::monotone, Rewrite::Monotone),
+    (crate::echo::NAME, crate::echo::echo, Rewrite::Echo),
+    (crate::state_machine::NAME, crate::state_machine::state_machine, Rewrite::StateMachine),
+    (
+        crate::asymmetric::NAME,
+        |p, cut| crate::asymmetric::asymmetric(p, cut, true),
+        |cut| Rewrite::Asymmetric { cut, general: true },
+    ),
 ];
+
+/// The step that a decoupling of this name makes of a cut.
+pub fn step(name: &str, cut: Cut) -> Option<Rewrite> {
+    DECOUPLINGS.iter().find(|(known, ..)| *known == name).map(|(.., step)| step(cut))
+}
 
 /// A cut and what each decoupling says of it.
 #[derive(Clone, Debug)]
@@ -43,7 +54,7 @@ impl Explained {
 /// What can be split off a role, and why the rest cannot.
 pub fn explain_role(p: &Protocol, role: &str) -> Vec<Explained> {
     let explain = |cut: Cut| {
-        let verdicts = DECOUPLINGS.iter().map(|(name, f)| (*name, f(p, &cut))).collect();
+        let verdicts = DECOUPLINGS.iter().map(|(name, f, _)| (*name, f(p, &cut))).collect();
         Explained { cut, verdicts }
     };
     cuts(p, role).into_iter().map(explain).collect()
@@ -95,12 +106,7 @@ pub fn cuts(p: &Protocol, role: &str) -> Vec<Cut> {
     let mut taken = crate::split::names(p);
     let mut cuts = Vec::new();
     for (_, name, heads) in out {
-        let mut part = format!("{role}_{name}");
-        let mut n = 2;
-        while !taken.insert(part.clone()) {
-            part = format!("{role}_{name}_{n}");
-            n += 1;
-        }
+        let part = crate::split::fresh(&mut taken, &format!("{role}_{name}"));
         cuts.push(Cut { role: role.to_string(), part, heads, force: false });
     }
     cuts

@@ -101,14 +101,7 @@ impl Work {
 
     /// A name that nothing has yet.
     fn fresh(&mut self, wanted: &str) -> String {
-        let wanted = wanted.replace('.', "_");
-        let mut name = wanted.clone();
-        let mut n = 2;
-        while !self.taken.insert(name.clone()) {
-            name = format!("{wanted}_{n}");
-            n += 1;
-        }
-        name
+        fresh(&mut self.taken, &wanted.replace('.', "_"))
     }
 
     pub(crate) fn relation(&mut self, relation: Relation) -> RelId {
@@ -497,6 +490,17 @@ pub(crate) fn names(p: &Protocol) -> BTreeSet<String> {
     out.extend(p.aliases.iter().map(|r| r.name.clone()));
     out.extend(p.machines.iter().map(|r| r.name.clone()));
     out
+}
+
+/// A name that nothing has yet.
+pub(crate) fn fresh(taken: &mut BTreeSet<String>, wanted: &str) -> String {
+    let mut name = wanted.to_owned();
+    let mut n = 2;
+    while !taken.insert(name.clone()) {
+        name = format!("{wanted}_{n}");
+        n += 1;
+    }
+    name
 }
 
 pub(crate) fn plain(

@@ -155,9 +155,14 @@ pub fn find_keys(p: &Protocol, role: RoleId) -> Vec<Candidate> {
         }
     }
     if names.is_empty() {
-        // Nothing meets: any input's first column will do.
-        let first = uses.own().find(|r| is_input(p.relation(*r)) && !p.relation(*r).columns.is_empty());
-        names.extend(first.map(|r| p.relation(r).columns[0].name.clone()));
+        // Nothing meets: any column of an input will do, and the finest spreads best.
+        let mut inputs = uses.own().map(|r| p.relation(r)).filter(|r| is_input(r));
+        let first = inputs.find(|r| !routable(r).is_empty());
+        let finest = first.and_then(|r| {
+            let columns = routable(r).into_iter().map(|c| &r.columns[c]);
+            columns.min_by_key(|c| rank(p, &c.ty.0.to_string()))
+        });
+        names.extend(finest.map(|c| c.name.clone()));
     }
     let mut out: Vec<Candidate> = names.iter().filter_map(|key| candidate(p, &mut uses, key)).collect();
     let can: Vec<String> = out.iter().filter(|c| c.verdict.is_ok()).map(|c| c.key.clone()).collect();

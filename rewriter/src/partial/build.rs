@@ -11,6 +11,7 @@ use super::divide::{Division, Kind};
 use crate::analysis::walk::{head_exprs_mut, rename_in, rename_in_expr};
 use crate::keys::aggregates_of;
 use crate::routing::is_input;
+use crate::split::{fresh, names};
 use anabranch_dsl::ir::{
     AggregateFn, Atom, Column, Delivery, Expr, Head, Hole, LeafId, Literal, Pattern, Place, Protocol, RelId,
     Relation, RelationKind, Role, RoleId, Rule, Tokens, Var, Version,
@@ -89,17 +90,6 @@ struct Builder<'d> {
     at_partitions: String,
 }
 
-/// A name that nothing has yet.
-fn fresh(taken: &mut BTreeSet<String>, wanted: &str) -> String {
-    let mut name = wanted.to_owned();
-    let mut n = 2;
-    while !taken.insert(name.clone()) {
-        name = format!("{wanted}_{n}");
-        n += 1;
-    }
-    name
-}
-
 fn ident(name: &str) -> Tokens {
     let ident = Ident::new(name, Span::call_site());
     Tokens(quote!(#ident))
@@ -139,11 +129,7 @@ fn vars(columns: &[Column]) -> Vec<String> {
 
 impl<'d> Builder<'d> {
     fn new(p: &'d Protocol, role: RoleId, d: &'d Division, sequencer: &str) -> Result<Builder<'d>, String> {
-        let mut taken: BTreeSet<String> = p.relations.iter().map(|r| r.name.clone()).collect();
-        taken.extend(p.roles.iter().map(|r| r.name.clone()));
-        taken.extend(p.params.iter().map(|r| r.name.clone()));
-        taken.extend(p.aliases.iter().map(|r| r.name.clone()));
-        taken.extend(p.machines.iter().map(|r| r.name.clone()));
+        let mut taken = names(p);
         if syn::parse_str::<Ident>(sequencer).is_err() || !taken.insert(sequencer.to_owned()) {
             return Err(format!("`{sequencer}` is no free name for a role"));
         }

@@ -1,19 +1,23 @@
-//! A plan where none is given: split off what may be split off, partition what may be partitioned by the finest key.
+//! A plan where none is given: split off what lightens a role, partition what may be partitioned by the finest key.
 //!
 //! The strategy is simple and looks at nothing but the rules:
 //!
-//! 1. Role by role, in order of declaration, try to move *single outputs*: a message or the answers to a request, and
-//!    the whole of what only they need, by [`independent`](mod@crate::independent), then
-//!    [`functional`](mod@crate::functional), then [`monotone`](mod@crate::monotone). Outputs that depend on the same event
-//!    move together, so that it crosses once. A part must take work with it, so outputs to one receiver stay: moving
-//!    those would cost a message to save one.
-//! 2. Every role is then partitioned by its finest key, if it has one.
+//! 1. Role by role, in order of declaration, the candidate [`cuts`](mod@crate::cuts) and groups of outputs that hang on one
+//!    event are tried, those that take most off the role first: messages sent and taken and functions called for a
+//!    request, less what must cross ([`traffic`](super::traffic)). What takes nothing off stays. The first that a decoupling
+//!    admits is carried out, and the rest looked at again. Streams of whole ticks ([`mod@crate::state_machine`]) cost
+//!    more than single facts and bind the part to one node: they are tried last, on roles that have no key.
+//!    The asymmetric rewrite, under which answers wait for acknowledgements, is left to those who write plans.
+//! 2. Every role is then partitioned by its finest key, if it has one; if co-hashing refuses all, with a sequencer.
 //!
 //! It knows no costs. An optimizer that does would also make a [`Plan`].
 
+use super::traffic::{Traffic, asked, broadcasts};
 use super::{Plan, Rewrite, Size, Step, carry_out};
-use crate::{Cut, Moved, cohash};
-use anabranch_dsl::ir::{Expr, Head, Literal, Protocol, RelationKind, RoleId, Rule};
+use crate::cuts::{self, DECOUPLINGS};
+use crate::split::{fresh, names};
+use crate::{Cut, Moved, asymmetric, cohash, explain, state_machine};
+use anabranch_dsl::ir::{Head, Literal, Protocol, RelationKind, RoleId, Rule};
 use std::collections::BTreeMap;
 
 /// How many partitions the emitted deployment gives a role that can be partitioned.
@@ -44,29 +48,48 @@ fn take(p: &mut Protocol, plan: &mut Plan, rewrite: Rewrite) -> bool {
     true
 }
 
-/// Moves groups of outputs out of a role, for as long as any may go.
+/// Splits off a role whatever lightens it, for as long as anything does.
 fn split_off(p: &mut Protocol, role: RoleId, plan: &mut Plan) {
-    let name = p.role(role).name.clone();
-    let mut tried: Vec<Vec<Moved>> = Vec::new();
-    while let Some(group) = groups(p, role).into_iter().find(|g| !tried.contains(g)) {
-        tried.push(group.clone());
-        let part = fresh(p, &format!("{name}_{}", group[0].head));
-        let cut = Cut { role: name.clone(), part, heads: group, force: false };
-        let ways = [
-            Rewrite::Independent as fn(Cut) -> Rewrite,
-            Rewrite::Functional,
-            Rewrite::Monotone,
-            Rewrite::Echo,
-        ];
-        for way in ways {
-            if take(p, plan, way(cut.clone())) {
-                break;
-            }
-        }
+    let streams = |name: &str| name == state_machine::NAME;
+    let waits = |name: &str| name == asymmetric::NAME;
+    while split_once(p, role, plan, |name| !streams(name) && !waits(name)) {}
+    if !cohash::find_keys(p, role).iter().any(|key| key.verdict.is_ok()) {
+        while split_once(p, role, plan, streams) {}
     }
 }
 
-/// The outputs of a role that hang on one event each and reach several receivers, with what else hangs on that event.
+/// The first cut that some of these decouplings admit, those that take most off the role first.
+fn split_once(p: &mut Protocol, role: RoleId, plan: &mut Plan, by: impl Fn(&str) -> bool) -> bool {
+    let name = p.role(role).name.clone();
+    let traffic = Traffic::of(p);
+    let single = groups(p, role).into_iter().map(|heads| {
+        let part = fresh(&mut names(p), &format!("{name}_{}", heads[0].head));
+        Cut { role: name.clone(), part, heads, force: false }
+    });
+    // Of equals the smaller: `cuts` gives those first.
+    let all = single.chain(cuts::cuts(p, &name));
+    let mut found: Vec<(i64, Cut)> = all.map(|cut| (traffic.saving(&cut), cut)).collect();
+    found.retain(|(saving, _)| *saving > 0);
+    found.sort_by_key(|(saving, _)| -saving);
+    for (_, mut cut) in found {
+        cut.part = fresh(&mut names(p), stem(&cut.part));
+        for (_, _, step) in DECOUPLINGS.iter().filter(|(name, ..)| by(name)) {
+            if take(p, plan, step(cut.clone())) {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// A candidate's name without the number that tells it from other candidates.
+fn stem(part: &str) -> &str {
+    let number = |tail: &str| tail.bytes().all(|b| b.is_ascii_digit());
+    part.rsplit_once('_').filter(|(_, tail)| number(tail)).map_or(part, |(stem, _)| stem)
+}
+
+/// The outputs of a role that hang on one event each, with what else hangs on that event, if any reaches several
+/// receivers.
 fn groups(p: &Protocol, role: RoleId) -> Vec<Vec<Moved>> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let mut by_event: BTreeMap<String, (bool, Vec<Moved>)> = BTreeMap::new();
@@ -123,48 +146,30 @@ fn only_event(p: &Protocol, rule: &Rule) -> Option<String> {
     found
 }
 
-/// Whether a rule sends to all instances of a role.
-fn broadcasts(p: &Protocol, rule: &Rule) -> bool {
-    let Head::Send { to: Expr { var: Some(to), .. }, .. } = &rule.head else { return false };
-    rule.body.iter().any(|literal| match literal {
-        Literal::Atom(atom) => {
-            matches!(p.relation(atom.rel).kind, RelationKind::Instances(_))
-                && matches!(&atom.args[..], [anabranch_dsl::ir::Pattern::Var(v)] if v.name == *to)
-        }
-        _ => false,
-    })
-}
-
-fn fresh(p: &Protocol, name: &str) -> String {
-    let taken = |name: &str| {
-        p.roles.iter().any(|r| r.name == name)
-            || p.relations.iter().any(|r| r.name == name)
-            || p.params.iter().any(|q| q.name == name)
-            || p.aliases.iter().any(|a| a.name == name)
-    };
-    let mut all = std::iter::once(name.to_owned()).chain((2..).map(|n| format!("{name}{n}")));
-    all.find(|n| !taken(n)).expect("names do not run out")
-}
-
 /// Partitions a role by the finest key that it may be partitioned by.
 fn partition(p: &mut Protocol, role: RoleId, plan: &mut Plan) {
     let name = p.role(role).name.clone();
-    let found = cohash::find_keys(p, role).into_iter().find(|key| key.verdict.is_ok());
-    if let Some(candidate) = found {
-        let rewrite = Rewrite::Cohash { role: name.clone(), key: candidate.key };
-        if take(p, plan, rewrite) {
-            plan.roles.entry(name).or_default().partitions = Some(PARTITIONS);
+    let found = cohash::find_keys(p, role);
+    let whole = found.iter().filter(|c| c.verdict.is_ok()).map(|c| c.key.clone()).next();
+    let keys = found.into_iter().flat_map(|c| [c.key].into_iter().chain(c.also));
+    let done = match whole {
+        Some(key) => take(p, plan, Rewrite::Cohash { role: name.clone(), key }),
+        None => {
+            let sequencer = explain::sequencer(p, &name);
+            let mut ways =
+                keys.map(|key| Rewrite::Partial { role: name.clone(), key, sequencer: sequencer.clone() });
+            ways.any(|way| take(p, plan, way))
         }
+    };
+    if done {
+        plan.roles.entry(name).or_default().partitions = Some(PARTITIONS);
     }
 }
 
 /// A deployment to try it on: one instance of what clients call, several of the rest.
 fn sizes(p: &Protocol, plan: &mut Plan) {
     for (n, role) in p.roles.iter().enumerate().filter(|(_, r)| r.part_of.is_none()) {
-        let asked = p.relations.iter().any(|r| {
-            matches!(r.kind, RelationKind::Request(_)) && r.role.is_some_and(|to| p.family(to).index() == n)
-        });
         let size: &mut Size = plan.roles.entry(role.name.clone()).or_default();
-        size.instances = Some(if asked { 1 } else { INSTANCES });
+        size.instances = Some(if asked(p, RoleId(n as u32)) { 1 } else { INSTANCES });
     }
 }

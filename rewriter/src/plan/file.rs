@@ -41,6 +41,7 @@
 //! ```
 
 use super::{Plan, Rewrite, Size, Step};
+use crate::cuts::{self, DECOUPLINGS};
 use crate::{Cut, Naming};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -145,10 +146,10 @@ fn step(raw: Spanned<RawStep>) -> Result<Step, PlanError> {
     let kind = raw.rewrite.get_ref().as_str();
     let allowed: &[&str] = match kind {
         "naming" => &["role", "head", "rules", "event"],
-        "independent" | "functional" | "monotone" | "echo" | "state_machine" => &["role", "part", "move"],
         "asymmetric" => &["role", "part", "move", "general"],
         "cohash" => &["role", "key"],
         "partial" => &["role", "key", "sequencer"],
+        cut if DECOUPLINGS.iter().any(|(name, ..)| *name == cut) => &["role", "part", "move"],
         other => {
             let message = format!("there is no rewrite `{other}`: write {REWRITES}");
             return Err(PlanError::at(raw.rewrite.span(), message));
@@ -213,15 +214,11 @@ fn step(raw: Spanned<RawStep>) -> Result<Step, PlanError> {
             }
             let cut = Cut { role, part, heads, force: false };
             match kind {
-                "independent" => Rewrite::Independent(cut),
-                "functional" => Rewrite::Functional(cut),
-                "echo" => Rewrite::Echo(cut),
-                "state_machine" => Rewrite::StateMachine(cut),
                 "asymmetric" => {
                     let general = raw.general.is_some_and(Spanned::into_inner);
                     Rewrite::Asymmetric { cut, general }
                 }
-                _ => Rewrite::Monotone(cut),
+                _ => cuts::step(kind, cut).expect("other kinds are dealt with above"),
             }
         }
     };

@@ -11,6 +11,7 @@ pub mod emit;
 pub mod file;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 pub use apply::{Applied, Derivation, Stuck, apply, carry_out};
 pub use file::{PlanError, parse};

@@ -46,3 +46,30 @@ fn multi_paxos() {
         }
     }
 }
+
+/// All that is told of a role: `yes` or `no`, and the way.
+fn told(p: &Protocol, role: &str) -> Vec<String> {
+    let id = p.roles.iter().position(|r| r.name == role).expect("a role");
+    let say = |w: explain::Way| format!("{} {}", if w.verdict.is_ok() { "yes" } else { "no" }, w.title);
+    explain::ways(p, anabranch_dsl::ir::RoleId(id as u32)).into_iter().map(say).collect()
+}
+
+#[test]
+fn explain_tries_every_rewrite() {
+    let acceptor = told(&shipped("multi_paxos"), "acceptor");
+    assert!(
+        acceptor.contains(&"yes partition acceptor by slot, with a sequencer".to_string()),
+        "{acceptor:#?}"
+    );
+    assert!(acceptor.iter().any(|w| w.starts_with("no partition acceptor by ")), "{acceptor:#?}");
+    let micro = anabranch_dsl::parse_file(include_str!("../../../protocols/src/micro/state_machine.rs"));
+    let micro = micro.into_iter().next().and_then(|f| f.outcome.protocol).expect("no errors");
+    let leader = told(&micro, "leader");
+    assert!(leader.iter().any(|w| w.starts_with("yes state_machine: split ")), "{leader:#?}");
+    // What no decoupling admits says what each of them finds.
+    let all = explain::ways(&micro, anabranch_dsl::ir::RoleId(0));
+    let refused =
+        all.iter().find(|w| w.verdict.is_err() && w.title.starts_with("monotone")).expect("some are");
+    let also: Vec<&str> = refused.also.iter().map(|item| item.rewrite).collect();
+    assert_eq!(also, ["independent", "functional", "echo", "state_machine", "asymmetric"]);
+}
