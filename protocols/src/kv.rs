@@ -4,19 +4,19 @@ use anabranch::Data;
 use anabranch::core::machine::Machine;
 use anabranch::core::wire::Reader;
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 
-/// What a client asks for.
+/// What a client asks for. Keys are byte strings, of which a message's bytes are shared and not copied.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Data)]
 pub enum Command {
     /// Reads a key.
-    Get(String),
+    Get(Bytes),
     /// Writes a key.
-    Put(String, Bytes),
+    Put(Bytes, Bytes),
     /// Writes a key if it has the expected value (`None`: is absent).
-    CompareAndSet(String, Option<Bytes>, Bytes),
+    CompareAndSet(Bytes, Option<Bytes>, Bytes),
     /// Removes a key.
-    Delete(String),
+    Delete(Bytes),
 }
 
 /// What it gives.
@@ -31,7 +31,17 @@ pub enum Outcome {
 /// The store.
 #[derive(Clone, Debug, Default)]
 pub struct KvStore {
-    entries: BTreeMap<String, Bytes>,
+    entries: FxHashMap<Bytes, Bytes>,
+}
+
+impl KvStore {
+    /// Writes, and gives what was there. A new key is copied: a slice of a message would hold on to all of it.
+    fn put(&mut self, key: &Bytes, value: &Bytes) -> Option<Bytes> {
+        match self.entries.get_mut(key) {
+            Some(old) => Some(std::mem::replace(old, value.clone())),
+            None => self.entries.insert(Bytes::copy_from_slice(key), value.clone()),
+        }
+    }
 }
 
 impl Machine for KvStore {
@@ -41,12 +51,12 @@ impl Machine for KvStore {
     fn apply(&mut self, _slot: u64, command: &Command) -> Outcome {
         match command {
             Command::Get(key) => Outcome::Value(self.entries.get(key).cloned()),
-            Command::Put(key, value) => Outcome::Value(self.entries.insert(key.clone(), value.clone())),
+            Command::Put(key, value) => Outcome::Value(self.put(key, value)),
             Command::Delete(key) => Outcome::Value(self.entries.remove(key)),
             Command::CompareAndSet(key, expected, value) => {
                 let equal = self.entries.get(key) == expected.as_ref();
                 if equal {
-                    self.entries.insert(key.clone(), value.clone());
+                    self.put(key, value);
                 }
                 Outcome::Swapped(equal)
             }
@@ -55,15 +65,17 @@ impl Machine for KvStore {
 
     fn save(&self) -> Bytes {
         let mut image = Vec::new();
-        let entries: Vec<(String, Bytes)> =
+        let mut entries: Vec<(Bytes, Bytes)> =
             self.entries.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        // Equal stores have equal images.
+        entries.sort_unstable();
         entries.encode(&mut image);
         image.into()
     }
 
     fn load(image: &[u8]) -> Option<KvStore> {
         let mut input = Reader::new(image);
-        let entries = Vec::<(String, Bytes)>::decode(&mut input).ok()?;
+        let entries = Vec::<(Bytes, Bytes)>::decode(&mut input).ok()?;
         input.rest().is_empty().then(|| KvStore { entries: entries.into_iter().collect() })
     }
 }

@@ -125,19 +125,24 @@ anabranch::protocol! {
             next(b, high) <+;
         }
 
-        // New commands, numbered within the tick.
+        // New commands, numbered within the tick. Those that come before phase 1 is over wait for it.
         table waiting(req: Req => command: Command);
-        waiting(req, c) <= submit(req, c), running(_);
+        event taken(req, c) <= submit(req, c), running(_);
+        waiting(req, c) <= taken(req, c), running(b), !next(b, _);
         redirect submit(req, b.1) <~ submit(req, _), !running(_), top(b);
         on new top(b), if b.1 != me, waiting(req, _) {
             redirect submit(req, b.1) <~;
             waiting(req, _) <-;
         }
-        event assign(b, index(), req, c) <= new (waiting(req, c), leading(b), next(b, _));
+        event ready(b, req, c) <= taken(req, c), running(b), next(b, _);
+        on new (waiting(req, c), leading(b), next(b, _)) {
+            ready(b, req, c) <=;
+            waiting(req, _) <-;
+        }
+        event assign(b, index(req), req, c) <= ready(b, req, c);
         on assign(b, i, req, c), next(b, n) {
             propose(b, n + i, Some((req, c))) <=;
             next(b, n + count(req)) <+;
-            waiting(req, _) <-;
         }
 
         // Phase 2: each proposal lives by itself, under its ballot and slot, until it is chosen or stale.

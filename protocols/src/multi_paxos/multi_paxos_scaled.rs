@@ -146,19 +146,26 @@ anabranch::protocol! {
             next(b, high) <+;
         }
 
+        event taken(req, c) <= submit(req, c), running(_);
+
         table waiting(req: Req => command: Command);
-        waiting(req, c) <= submit(req, c), running(_);
+        waiting(req, c) <= taken(req, c), running(b), !next(b, _);
         redirect submit(req, b.1) <~ submit(req, _), !running(_), top(b);
         on new top(b), if b.1 != me, waiting(req, _) {
             redirect submit(req, b.1) <~;
             waiting(req, _) <-;
         }
 
-        event assign(b, index(), req, c) <= new (waiting(req, c), leading(b), next(b, _));
+        event ready(b, req, c) <= taken(req, c), running(b), next(b, _);
+        on new (waiting(req, c), leading(b), next(b, _)) {
+            ready(b, req, c) <=;
+            waiting(req, _) <-;
+        }
+
+        event assign(b, index(req), req, c) <= ready(b, req, c);
         on assign(b, i, req, c), next(b, n) {
             propose(b, n + i, Some((req, c))) <=;
             next(b, n + count(req)) <+;
-            waiting(req, _) <-;
         }
 
         on new top(b) {

@@ -76,7 +76,7 @@ pub async fn check_counter(client: &impl Submits, acknowledged: u64) {
     assert!((acknowledged..=most).contains(&n), "{n} is not in {acknowledged}..={most}");
 }
 
-pub async fn get(client: &impl Submits, key: &str) -> Option<u64> {
+pub async fn get(client: &impl Submits, key: &'static str) -> Option<u64> {
     match submit(client, Command::Get(key.into())).await {
         Outcome::Value(value) => number_of(value),
         other => panic!("{other:?}"),
@@ -84,7 +84,7 @@ pub async fn get(client: &impl Submits, key: &str) -> Option<u64> {
 }
 
 /// Adds one to a counter by compare-and-set.
-async fn increment(client: &impl Submits, key: &str) {
+async fn increment(client: &impl Submits, key: &'static str) {
     loop {
         let seen = get(client, key).await;
         let command = Command::CompareAndSet(key.into(), seen.map(number), number(seen.unwrap_or(0) + 1));

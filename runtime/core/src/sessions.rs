@@ -5,7 +5,7 @@ use crate::id::Req;
 use crate::machine::Machine;
 use crate::wire::Reader;
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// How many outcomes of a session are remembered: more than a client ever has outstanding. A request that far
 /// behind its session's newest is taken for a repeat and gets no answer.
@@ -20,7 +20,8 @@ pub const REMEMBERED: u64 = 4096;
 #[derive(Clone, Debug)]
 pub struct Sessions<M: Machine> {
     machine: M,
-    outcomes: BTreeMap<u64, BTreeMap<u64, M::Output>>,
+    /// By session, in the order of their numbers: nearly all come in that order.
+    outcomes: BTreeMap<u64, VecDeque<(u64, M::Output)>>,
 }
 
 // Derived, it would ask for `M::Output: Default`.
@@ -47,19 +48,25 @@ impl<M: Machine> Machine for Sessions<M> {
     fn apply(&mut self, slot: u64, command: &Self::Command) -> Self::Output {
         let (req, command) = command.as_ref()?;
         let session = self.outcomes.entry(req.session).or_default();
-        if let Some(outcome) = session.get(&req.number) {
-            return Some((*req, outcome.clone()));
-        }
-        let newest = session.last_key_value().map_or(0, |(n, _)| *n);
+        let newest = session.back().map_or(0, |(n, _)| *n);
+        let at = match session.back() {
+            Some((last, _)) if req.number <= *last => {
+                match session.binary_search_by_key(&req.number, |(n, _)| *n) {
+                    Ok(at) => return Some((*req, session[at].1.clone())),
+                    Err(at) => at,
+                }
+            }
+            _ => session.len(),
+        };
         let oldest = newest.saturating_sub(REMEMBERED);
         if req.number < oldest {
             return None;
         }
         let outcome = self.machine.apply(slot, command);
-        session.insert(req.number, outcome.clone());
+        session.insert(at, (req.number, outcome.clone()));
         let oldest = newest.max(req.number).saturating_sub(REMEMBERED);
-        while session.first_key_value().is_some_and(|(n, _)| *n < oldest) {
-            session.pop_first();
+        while session.front().is_some_and(|(n, _)| *n < oldest) {
+            session.pop_front();
         }
         Some((*req, outcome))
     }
@@ -67,11 +74,8 @@ impl<M: Machine> Machine for Sessions<M> {
     fn save(&self) -> Bytes {
         let mut image = Vec::new();
         self.machine.save().encode(&mut image);
-        let record: Vec<Record<M::Output>> = self
-            .outcomes
-            .iter()
-            .map(|(s, o)| (*s, o.iter().map(|(n, o)| (*n, o.clone())).collect()))
-            .collect();
+        let record: Vec<Record<M::Output>> =
+            self.outcomes.iter().map(|(s, o)| (*s, o.iter().cloned().collect())).collect();
         record.encode(&mut image);
         image.into()
     }
@@ -83,7 +87,13 @@ impl<M: Machine> Machine for Sessions<M> {
         if !input.rest().is_empty() {
             return None;
         }
-        let outcomes = record.into_iter().map(|(s, o)| (s, o.into_iter().collect())).collect();
+        let mut outcomes = BTreeMap::new();
+        for (session, record) in record {
+            if !record.is_sorted_by(|a, b| a.0 < b.0) {
+                return None;
+            }
+            outcomes.insert(session, VecDeque::from(record));
+        }
         Some(Sessions { machine, outcomes })
     }
 }
