@@ -196,8 +196,14 @@ fn default_deployment(
 /// The bar that measurements report to: they take a plain function.
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
 
-/// Loads all in turn, round by round. A scaled form is driven with as many times more clients as it has partitions,
-/// too: its nodes then see batches like those of its base.
+/// How many times more clients a scaled form is driven with: as many as it has partitions, so that its nodes see batches
+/// like those of its base; and twice that, since more nodes on the same cores take turns more often.
+fn more(partitions: u32) -> [usize; 2] {
+    let n = partitions as usize;
+    if n > 1 { [n, 2 * n] } else { [1; 2] }
+}
+
+/// Loads all in turn, round by round. A scaled form is driven with more clients, too ([`more`]).
 fn load(args: &Bench, running: &mut [Running]) -> Result<Report> {
     let terminal = std::io::stderr().is_terminal();
     if terminal {
@@ -218,7 +224,9 @@ fn load(args: &Bench, running: &mut [Running]) -> Result<Report> {
         Report { targets: running.iter().map(|r| r.target.name()).collect(), ..Report::default() };
     let mut all = plan.clients.clone();
     for one in running.iter().skip(1).filter(|one| one.partitions > 1) {
-        all.extend(plan.clients.iter().map(|n| n * one.partitions as usize));
+        for times in more(one.partitions) {
+            all.extend(plan.clients.iter().map(|n| n * times));
+        }
     }
     all.sort_unstable();
     all.dedup();
@@ -229,8 +237,8 @@ fn load(args: &Bench, running: &mut [Running]) -> Result<Report> {
                 // Who comes first changes, lest one always follows an idle machine.
                 let at = (i + round) % n;
                 let one = &mut running[at];
-                let times = if at == 0 { 1 } else { one.partitions as usize };
-                let meant = |&c: &usize| c == clients || c * times == clients;
+                let times = if at == 0 { [1; 2] } else { more(one.partitions) };
+                let meant = |&c: &usize| c == clients || times.iter().any(|n| c * n == clients);
                 if !plan.clients.iter().any(meant) {
                     continue;
                 }
