@@ -148,6 +148,17 @@ pub(crate) fn stands(p: &Protocol, role: RoleId) -> bool {
     })
 }
 
+/// For each timer of a role: the state that must have rows for the timer to have any.
+pub(crate) fn timers(p: &Protocol, role: RoleId) -> Vec<Vec<RelId>> {
+    let mine = p.relations.iter().filter(|r| r.role == Some(role));
+    let rows = mine.filter_map(|r| if let RelationKind::Timer(t) = &r.kind { Some(&t.rows) } else { None });
+    let held = |rows: &Vec<Literal>| {
+        let all = atoms(rows).into_iter().filter(|(a, _)| !a.negated).map(|(a, _)| a.rel);
+        all.filter(|r| !matches!(p.relation(*r).kind, RelationKind::Instances(_))).collect()
+    };
+    rows.map(held).collect()
+}
+
 /// Whether a family of roles may swap its instances: addresses are compared for equality only, and nothing chooses
 /// among them or orders them.
 pub(crate) fn interchangeable(p: &Protocol, family: u16) -> bool {

@@ -98,6 +98,8 @@ pub(crate) struct Locals {
     seeded: Vec<bool>,
     /// Whether a tick with nothing but `start` may do something.
     starting: Vec<bool>,
+    /// What each timer needs to have rows: those wait from the first tick on.
+    timers: Vec<Vec<Vec<RelId>>>,
     /// Macro-steps that an engine ran.
     pub runs: usize,
 }
@@ -114,6 +116,7 @@ impl Locals {
             minting: roles().map(|r| flow::minting(p, r)).collect(),
             seeded: roles().map(|r| flow::seeded(p, r)).collect(),
             starting: roles().map(|r| flow::reads_start(p, r) || flow::stands(p, r)).collect(),
+            timers: roles().map(|r| flow::timers(p, r)).collect(),
             runs: 0,
         }
     }
@@ -167,7 +170,8 @@ impl World {
     ) -> u32 {
         let role = usize::from(self.seats[node].role);
         let mut rows = Vec::new();
-        for (rel, all) in &engine.resting() {
+        let resting = engine.resting();
+        for (rel, all) in &resting {
             rows.extend(all.iter().map(|row| self.facts.number(*rel, row)));
         }
         rows.sort_unstable();
@@ -175,7 +179,9 @@ impl World {
         waits.sort_unstable();
         let unique = self.locals.all.len() as i128;
         let hidden = engine.hidden().unwrap_or_else(|| vec![Value::Int(unique)]);
-        let starting = starting && self.locals.starting[role];
+        let held = |rel: &RelId| resting.get(rel).is_some_and(|rows| !rows.is_empty());
+        let due = || self.locals.timers[role].iter().any(|needs| needs.iter().all(held));
+        let starting = starting && (self.locals.starting[role] || due());
         let key = Key { node: node as u32, incarnation, starting, minted, rows, waiting: waits, hidden };
         if let Some(number) = self.locals.numbers.get(&key) {
             return *number;

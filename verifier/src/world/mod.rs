@@ -9,6 +9,7 @@
 //!   to and from the node *at risk*: it may still arrive, or not; only a run in which all that is not at
 //!   risk has arrived counts as complete. So losses need no move of their own.
 //! - **Macro-steps** are one move: deferred ticks follow at once, unless the node crashes between two of them.
+//! - **Parts that share fate** crash together, behind a barrier: what one has sent another before is lost.
 //! - **Crashes** restart the node at once: a node that is down is a slow one whose crash comes later.
 //! - **Durability.** A tick's outputs leave with its end. That a crash may also take back ticks of which nothing has
 //!   left is covered: it is the run in which the node crashed before them, and what they took was lost.

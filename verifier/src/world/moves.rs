@@ -403,10 +403,16 @@ impl World {
             };
         }
         let hit = |n: u32| group.contains(&(n as usize));
+        let logged =
+            |m: &super::Message| self.system.protocol.relation(self.facts.get(m.fact).rel).delivery.logged;
+        // Parts restart behind a barrier: what one sent another before is gone with both.
+        state.net.retain(|flight| {
+            let m = self.messages.get(flight.message);
+            !(hit(m.from) && hit(m.to) && m.from != m.to) || logged(m)
+        });
         for flight in &mut state.net {
             let message = *self.messages.get(flight.message);
-            let logged = self.system.protocol.relation(self.facts.get(message.fact).rel).delivery.logged;
-            if (hit(message.from) || hit(message.to)) && !logged {
+            if (hit(message.from) || hit(message.to)) && !logged(&message) {
                 flight.risk = true;
             }
         }
