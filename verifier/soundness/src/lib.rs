@@ -9,5 +9,6 @@
 
 #![allow(clippy::arc_with_non_send_sync)]
 
+pub mod items;
 pub mod pairs;
 pub mod program;
