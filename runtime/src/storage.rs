@@ -192,6 +192,7 @@ impl Wal {
         match &mut self.engine {
             Engine::Inline(log) => {
                 let done = perform(log, job);
+                log.mark();
                 self.finish(done);
             }
             Engine::Thread { jobs, busy, .. } => {
@@ -329,6 +330,8 @@ fn serve<D: Disk>(
             return Ok(());
         }
         waker();
+        // Nobody waits for it.
+        log.mark();
     }
     log.close()
 }

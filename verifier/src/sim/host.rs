@@ -692,6 +692,7 @@ impl World<'_> {
             Ok(stable) => life.stable = stable,
             Err(error) => return self.violation("log", format!("{}: {error}", self.place(node))),
         }
+        life.log.mark();
         let stable = life.stable;
         self.tell_stable(node, stable);
         if self.strikes(node, Point::Flushed) {

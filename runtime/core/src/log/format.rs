@@ -4,14 +4,14 @@ use super::OpenError;
 use crate::node::Seat;
 
 /// The version of all files here.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// Bytes of a record's header.
 pub(super) const RECORD: usize = 32;
 /// Bytes of a segment's header.
 pub(super) const SEGMENT: usize = 40;
 /// Bytes of a snapshot's header.
 const SNAPSHOT: usize = 48;
-const MARK: u16 = 0xa96c;
+const MAGIC: u16 = 0xa96c;
 
 /// Whose log it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,6 +43,8 @@ pub(super) enum Kind {
     Tick = 1,
     /// An orderly end.
     Closed = 2,
+    /// Everything before is stable. Takes no number: it bears that of the record that will follow.
+    Mark = 3,
 }
 
 /// Records on their way to the disk. Filled by the node, handed to the log, which writes and syncs them
@@ -65,18 +67,7 @@ impl Batch {
     }
     pub(super) fn put(&mut self, kind: Kind, tick: u64, body: &[u8], stable: u64) -> u64 {
         let index = self.next;
-        assert!(stable < index, "what is not written cannot be stable");
-        let len = u32::try_from(body.len()).expect("a tick's durable changes are less than 4 GB");
-        let behind = u32::try_from(index - stable).unwrap_or(u32::MAX);
-        let mut head = [0; RECORD];
-        head[0..2].copy_from_slice(&MARK.to_le_bytes());
-        head[2..4].copy_from_slice(&(kind as u16).to_le_bytes());
-        head[4..8].copy_from_slice(&len.to_le_bytes());
-        head[12..16].copy_from_slice(&behind.to_le_bytes());
-        head[16..24].copy_from_slice(&index.to_le_bytes());
-        head[24..32].copy_from_slice(&tick.to_le_bytes());
-        let crc = record_crc(self.salt, &head, body);
-        head[8..12].copy_from_slice(&crc.to_le_bytes());
+        let head = record_header(self.salt, kind, index, tick, body, stable);
         self.bytes.extend_from_slice(&head);
         self.bytes.extend_from_slice(body);
         self.next += 1;
@@ -114,6 +105,27 @@ impl Batch {
     }
 }
 
+fn record_header(salt: u32, kind: Kind, index: u64, tick: u64, body: &[u8], stable: u64) -> [u8; RECORD] {
+    assert!(stable < index, "what is not written cannot be stable");
+    let len = u32::try_from(body.len()).expect("a tick's durable changes are less than 4 GB");
+    let behind = u32::try_from(index - stable).unwrap_or(u32::MAX);
+    let mut head = [0; RECORD];
+    head[0..2].copy_from_slice(&MAGIC.to_le_bytes());
+    head[2..4].copy_from_slice(&(kind as u16).to_le_bytes());
+    head[4..8].copy_from_slice(&len.to_le_bytes());
+    head[12..16].copy_from_slice(&behind.to_le_bytes());
+    head[16..24].copy_from_slice(&index.to_le_bytes());
+    head[24..32].copy_from_slice(&tick.to_le_bytes());
+    let crc = record_crc(salt, &head, body);
+    head[8..12].copy_from_slice(&crc.to_le_bytes());
+    head
+}
+
+/// Says that every record before `next` is stable.
+pub(super) fn mark(salt: u32, next: u64) -> [u8; RECORD] {
+    record_header(salt, Kind::Mark, next, 0, &[], next - 1)
+}
+
 fn record_crc(salt: u32, head: &[u8; RECORD], body: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new_with_initial(salt);
     hasher.update(&head[..8]);
@@ -136,12 +148,13 @@ pub(super) struct Record<'a> {
 /// The record at the beginning of `bytes`, if it is sound.
 pub(super) fn record(salt: u32, bytes: &[u8]) -> Option<Record<'_>> {
     let head = bytes.first_chunk::<RECORD>()?;
-    if u16_at(head, 0) != MARK {
+    if u16_at(head, 0) != MAGIC {
         return None;
     }
     let kind = match u16_at(head, 2) {
         1 => Kind::Tick,
         2 => Kind::Closed,
+        3 => Kind::Mark,
         _ => return None,
     };
     let body = bytes.get(RECORD..RECORD.checked_add(u32_at(head, 4) as usize)?)?;
@@ -155,7 +168,7 @@ pub(super) fn record(salt: u32, bytes: &[u8]) -> Option<Record<'_>> {
 
 /// Whether any sound record in `bytes`, at whatever offset, satisfies the condition.
 pub(super) fn any_record(salt: u32, bytes: &[u8], found: impl Fn(&Record<'_>) -> bool) -> bool {
-    let [low, high] = MARK.to_le_bytes();
+    let [low, high] = MAGIC.to_le_bytes();
     (0..bytes.len().saturating_sub(RECORD - 1))
         .filter(|&at| bytes[at] == low && bytes[at + 1] == high)
         .any(|at| record(salt, &bytes[at..]).is_some_and(|record| found(&record)))
@@ -208,25 +221,35 @@ pub(super) fn snapshot(identity: &Identity, mut file: Vec<u8>, last: u64) -> Res
     if head != snapshot_header(identity, last, tick, &image) { Err(0) } else { Ok((tick, image)) }
 }
 
+/// What the `node` file says beside whose folder it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Life {
+    /// Starts so far.
+    pub incarnation: u64,
+    /// The first record of the newest segment that certainly is there with its header; 0 if there is none.
+    pub segment: u64,
+}
+
 /// The `node` file.
-pub(super) fn node_file(identity: &Identity, incarnation: u64) -> Vec<u8> {
+pub(super) fn node_file(identity: &Identity, life: Life) -> Vec<u8> {
     let mut out = b"anabnode".to_vec();
     out.extend_from_slice(&VERSION.to_le_bytes());
     out.extend_from_slice(&identity.fingerprint.to_le_bytes());
     out.extend_from_slice(&identity.seat.role.to_le_bytes());
     out.extend_from_slice(&identity.seat.instance.to_le_bytes());
     out.extend_from_slice(&identity.seat.partition.to_le_bytes());
-    out.extend_from_slice(&incarnation.to_le_bytes());
+    out.extend_from_slice(&life.incarnation.to_le_bytes());
+    out.extend_from_slice(&life.segment.to_le_bytes());
     out.extend_from_slice(identity.protocol.as_bytes());
     out.extend_from_slice(&crc(0, &out).to_le_bytes());
     out
 }
 
-/// Whose folder it is, and its last incarnation.
-pub(super) fn read_node_file(bytes: &[u8]) -> Result<(Identity, u64), OpenError> {
+/// Whose folder it is, and its last life.
+pub(super) fn read_node_file(bytes: &[u8]) -> Result<(Identity, Life), OpenError> {
     let corrupt = |what| OpenError::Corrupt { file: "node".into(), offset: 0, what };
     // The version is looked at first: later ones may have other checksums.
-    let head = bytes.first_chunk::<38>().ok_or_else(|| corrupt("it is too short"))?;
+    let head = bytes.first_chunk::<46>().ok_or_else(|| corrupt("it is too short"))?;
     if &head[..8] != b"anabnode" {
         return Err(corrupt("it is not a node's file"));
     }
@@ -237,10 +260,11 @@ pub(super) fn read_node_file(bytes: &[u8]) -> Result<(Identity, u64), OpenError>
             found => OpenError::OtherFormat { file: "node".into(), found },
         });
     }
-    let name = rest.get(38..).ok_or_else(|| corrupt("it is too short"))?;
+    let name = rest.get(46..).ok_or_else(|| corrupt("it is too short"))?;
     let protocol = String::from_utf8_lossy(name).into_owned();
     let seat = Seat { role: u16_at(head, 20), instance: u32_at(head, 22), partition: u32_at(head, 26) };
-    Ok((Identity { protocol, fingerprint: u64_at(head, 12), seat }, u64_at(head, 30)))
+    let life = Life { incarnation: u64_at(head, 30), segment: u64_at(head, 38) };
+    Ok((Identity { protocol, fingerprint: u64_at(head, 12), seat }, life))
 }
 
 fn crc(salt: u32, bytes: &[u8]) -> u32 {

@@ -2,9 +2,9 @@
 //!
 //! Everything is read and judged before anything is changed, so that a refusal leaves the evidence alone.
 
-use super::format::{self, Kind, SEGMENT, any_record, number, record, segment_name, snapshot_name};
+use super::format::{self, Kind, Life, SEGMENT, any_record, number, record, segment_name, snapshot_name};
 use super::{Identity, Log, LogOptions, OpenError};
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskError};
 
 /// What a restarted node starts from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,7 +36,7 @@ pub struct Cut {
 struct Plan {
     recovered: Recovered,
     next: u64,
-    last: Option<String>,
+    last: Option<u64>,
     remove: Vec<String>,
 }
 
@@ -62,21 +62,33 @@ impl<D: Disk> Log<D> {
         // What was read may so far be in the system's cache only, if just the process had died; and a
         // snapshot must be there for certain before what it covers goes.
         if let Some(last) = last {
-            disk.sync(&last)?;
+            disk.sync(&segment_name(last))?;
         }
         disk.sync_dir()?;
         for name in &remove {
             disk.remove(name)?;
         }
         disk.sync_dir()?;
-        disk.create("node.tmp")?;
-        disk.append("node.tmp", &format::node_file(identity, recovered.incarnation))?;
-        disk.sync("node.tmp")?;
-        disk.rename("node.tmp", "node")?;
-        disk.sync_dir()?;
+        // An empty last segment is about to be replaced; until then nobody may count on it.
+        let segment = last.filter(|&last| last != next).unwrap_or(0);
+        let life = Life { incarnation: recovered.incarnation, segment };
+        write_node_file(&mut disk, identity, life)?;
         let log = Log::start(disk, identity, recovered.incarnation, next, options)?;
         Ok((recovered, log))
     }
+}
+
+/// Replaces the `node` file.
+pub(super) fn write_node_file<D: Disk>(
+    disk: &mut D,
+    identity: &Identity,
+    life: Life,
+) -> Result<(), DiskError> {
+    disk.create("node.tmp")?;
+    disk.append("node.tmp", &format::node_file(identity, life))?;
+    disk.sync("node.tmp")?;
+    disk.rename("node.tmp", "node")?;
+    disk.sync_dir()
 }
 
 fn judge<D: Disk>(disk: &mut D, identity: &Identity) -> Result<Plan, OpenError> {
@@ -84,8 +96,8 @@ fn judge<D: Disk>(disk: &mut D, identity: &Identity) -> Result<Plan, OpenError> 
     let mut remove: Vec<String> = names.iter().filter(|name| name.ends_with(".tmp")).cloned().collect();
     let mut segments: Vec<u64> = names.iter().filter_map(|name| number(name, ".log")).collect();
     let mut snapshots: Vec<u64> = names.iter().filter_map(|name| number(name, ".snap")).collect();
-    let incarnation = if names.iter().any(|name| name == "node") {
-        let (found, incarnation) = format::read_node_file(&disk.read("node")?)?;
+    let life = if names.iter().any(|name| name == "node") {
+        let (found, life) = format::read_node_file(&disk.read("node")?)?;
         let expected = identity.clone();
         if found.fingerprint != identity.fingerprint {
             return Err(OpenError::OtherProtocol { found, expected });
@@ -93,14 +105,18 @@ fn judge<D: Disk>(disk: &mut D, identity: &Identity) -> Result<Plan, OpenError> 
         if found.seat != identity.seat {
             return Err(OpenError::OtherNode { found, expected });
         }
-        incarnation + 1
+        life
     } else if segments.is_empty() && snapshots.is_empty() {
-        1
+        Life { incarnation: 0, segment: 0 }
     } else {
         let what = "it is missing, but there are log files";
         return Err(OpenError::Corrupt { file: "node".into(), offset: 0, what });
     };
 
+    if segments.last().copied().unwrap_or(0) < life.segment {
+        let what = "the segment is missing";
+        return Err(OpenError::Corrupt { file: segment_name(life.segment), offset: 0, what });
+    }
     let base = snapshots.pop();
     remove.extend(snapshots.into_iter().map(snapshot_name));
     let (mut tick, snapshot) = match base {
@@ -141,14 +157,19 @@ fn judge<D: Disk>(disk: &mut D, identity: &Identity) -> Result<Plan, OpenError> 
             return Err(corrupt(0, "records before it are missing"));
         }
         if !format::is_segment(identity, &bytes, first) {
-            // Records are written after the header is durable.
-            if !last_one || any_record(salt, &bytes, |record| record.index >= first) {
+            // Records are written after the header is durable, and `node` says so.
+            let begun = first <= life.segment || any_record(salt, &bytes, |record| record.index >= first);
+            if !last_one || begun {
                 return Err(corrupt(0, "the segment's header is damaged"));
             }
             break; // the next segment takes its place
         }
         let mut at = SEGMENT;
         while let Some(found) = record(salt, &bytes[at..]).filter(|found| found.index == next) {
+            if found.kind == Kind::Mark {
+                at += format::RECORD;
+                continue;
+            }
             if found.index > base && found.kind == Kind::Tick {
                 tick = found.tick;
                 records.push((found.tick, found.body.to_vec()));
@@ -158,6 +179,10 @@ fn judge<D: Disk>(disk: &mut D, identity: &Identity) -> Result<Plan, OpenError> 
         }
         if at < bytes.len() {
             let called_stable = |later: &format::Record<'_>| later.index > next && later.stable >= next;
+            // Behind its last record a segment may end in a mark that was never synced.
+            if segments.get(i + 1) == Some(&next) {
+                continue;
+            }
             if !last_one {
                 return Err(corrupt(at, "a record is damaged, but later ones are there"));
             }
@@ -174,7 +199,8 @@ fn judge<D: Disk>(disk: &mut D, identity: &Identity) -> Result<Plan, OpenError> 
         let what = "records that the snapshot covers are missing, so later ones may be too";
         return Err(OpenError::Corrupt { file: snapshot_name(base), offset: 0, what });
     }
+    let incarnation = life.incarnation + 1;
     let recovered = Recovered { incarnation, snapshot, records, tick, cut };
-    let last = segments.last().copied().map(segment_name);
+    let last = segments.last().copied();
     Ok(Plan { recovered, next, last, remove })
 }

@@ -1,6 +1,7 @@
 //! The running log: group commit, rotation, snapshots.
 
-use super::format::{self, Kind, number, segment_name, snapshot_name};
+use super::format::{self, Kind, Life, number, segment_name, snapshot_name};
+use super::open::write_node_file;
 use super::{Batch, Identity, LogError};
 use crate::disk::{Disk, DiskError};
 
@@ -29,7 +30,9 @@ pub struct Log<D> {
     size: u64,
     next: u64,
     since_snapshot: u64,
-    failed: bool,
+    /// What the last mark said, or the beginning of the segment: the number of the next record.
+    marked: u64,
+    failed: Option<DiskError>,
 }
 
 impl<D: Disk> Log<D> {
@@ -50,7 +53,8 @@ impl<D: Disk> Log<D> {
             size: 0,
             next,
             since_snapshot: 0,
-            failed: false,
+            marked: 0,
+            failed: None,
         };
         log.rotate()?;
         Ok(log)
@@ -77,7 +81,11 @@ impl<D: Disk> Log<D> {
         self.disk.append(&name, &header)?;
         self.disk.sync(&name)?;
         self.disk.sync_dir()?;
-        (self.segment, self.first, self.size) = (name, self.next, header.len() as u64);
+        // From here on the segment is missed if it is gone.
+        let life = Life { incarnation: self.incarnation, segment: self.next };
+        write_node_file(&mut self.disk, &self.identity, life)?;
+        (self.segment, self.first, self.marked) = (name, self.next, self.next);
+        self.size = header.len() as u64;
         Ok(())
     }
 
@@ -102,6 +110,20 @@ impl<D: Disk> Log<D> {
         self.since_snapshot += batch.bytes().len() as u64;
         self.next = batch.next();
         Ok(())
+    }
+
+    /// Says on the disk that all records so far are stable, so that damage to the last group is not taken for a torn
+    /// tail. Meant for the time after a commit was reported; not synced, since the next commit does that. If it
+    /// fails, so will the next commit.
+    pub fn mark(&mut self) {
+        if self.marked == self.next {
+            return;
+        }
+        let mark = format::mark(self.identity.salt(), self.next);
+        if self.guard(|log| log.disk.append(&log.segment, &mark)).is_ok() {
+            self.marked = self.next;
+            self.size += mark.len() as u64;
+        }
     }
 
     /// Keeps the durable state after all records so far, and forgets the records.
@@ -142,11 +164,11 @@ impl<D: Disk> Log<D> {
 
     /// After one failure nothing more is tried.
     fn guard(&mut self, act: impl FnOnce(&mut Self) -> Result<(), DiskError>) -> Result<(), LogError> {
-        if self.failed {
-            return Err(LogError::Failed);
+        if let Some(error) = &self.failed {
+            return Err(LogError::Disk(error.clone()));
         }
         act(self).map_err(|error| {
-            self.failed = true;
+            self.failed = Some(error.clone());
             LogError::Disk(error)
         })
     }
