@@ -184,7 +184,9 @@ impl Stored {
                     }
                     ViewStorage::GroupSize { rel, index, lags: false, .. }
                         if !probed
-                            && !relation.track.old
+                            // It goes through every size on the way, and in the phase of deletions a row that comes
+                            // and goes again would stay new.
+                            && !(relation.track.new || relation.track.old)
                             && sized(plan, ix, *rel, *index, integer)
                             && group_columns(relation).is_some() =>
                     {
