@@ -196,6 +196,46 @@ pub fn slot_span(vars: &[Variable], slot: Slot) -> Span {
     vars.get(slot.index()).map_or_else(Span::call_site, |v| v.place.0)
 }
 
+/// Where tokens begin: what is wrong with them as a whole is shown there. (Joining spans is not stable.) Names are
+/// looked up as in generated code.
+pub fn begin(tokens: &TokenStream) -> Span {
+    let here = Span::call_site();
+    tokens.clone().into_iter().next().map_or(here, |token| token.span().resolved_at(here))
+}
+
+/// The place of a type: its name, without the path before it and the arguments behind.
+pub fn name_of(ty: &TokenStream) -> Span {
+    let here = Span::call_site();
+    let path = ty.clone().into_iter().take_while(|t| !matches!(t, TokenTree::Punct(p) if p.as_char() == '<'));
+    let names = path.filter(|t| matches!(t, TokenTree::Ident(_)));
+    names.last().map_or_else(|| begin(ty), |name| name.span().resolved_at(here))
+}
+
+/// Generated tokens, all blamed on one place of the user's.
+pub fn blamed(tokens: TokenStream, span: Span) -> TokenStream {
+    tokens
+        .into_iter()
+        .map(|token| match token {
+            TokenTree::Group(group) => {
+                let mut inner = Group::new(group.delimiter(), blamed(group.stream(), span));
+                inner.set_span(span);
+                TokenTree::Group(inner)
+            }
+            mut other => {
+                other.set_span(span);
+                other
+            }
+        })
+        .collect()
+}
+
+/// A block that as a whole is blamed on one place; what is in it keeps its places.
+pub fn block(tokens: TokenStream, span: Span) -> TokenStream {
+    let mut block = Group::new(proc_macro2::Delimiter::Brace, tokens);
+    block.set_span(span);
+    TokenTree::Group(block).into()
+}
+
 /// All identifiers in tokens.
 pub fn idents(tokens: &TokenStream, out: &mut BTreeSet<String>) {
     for token in tokens.clone() {

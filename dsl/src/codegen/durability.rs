@@ -4,7 +4,7 @@
 //! tables the key suffices). A snapshot holds, for every durable table in order, its number of rows and the rows; for
 //! every durable machine its next slot, its image, and the commands that came early.
 
-use super::context::Cx;
+use super::context::{Cx, blamed, name_of};
 use super::storage::{Kind, Shape, tuple};
 use crate::ir;
 use crate::plan::{Class, RelIx};
@@ -177,41 +177,51 @@ impl Cx<'_> {
         }
         for (id, machine) in self.durable_machines() {
             let runner = format_ident!("__machine{}", id.0);
+            let place = name_of(&machine.implementation.0);
             let command = self.protocol.relation(machine.feed).columns[1].ty.0.clone();
-            save.extend(quote! {
-                __core::data::Data::encode(&self.#runner.next(), __out);
-                __core::data::Data::encode(&self.#runner.save(), __out);
-                __core::wire::put_varint(self.#runner.early().count() as u64, __out);
-                for (__slot, __command) in self.#runner.early() {
-                    __core::data::Data::encode(&__slot, __out);
-                    __core::data::Data::encode(__command, __out);
-                }
-            });
-            load.extend(quote! {
-                let __n = <u64 as __core::data::Data>::decode(__input)?;
-                let __image = <__core::prelude::Bytes as __core::data::Data>::decode(__input)?;
-                if !self.#runner.load(__n, &__image) { return Err(__core::wire::WireError::Invalid("image of a machine")); }
-                for _ in 0..__input.varint()? {
-                    let __slot = <u64 as __core::data::Data>::decode(__input)?;
-                    let __command = <#command as __core::data::Data>::decode(__input)?;
-                    self.#runner.feed(__slot, __command);
-                }
-            });
-            let (feed, jump) = (u64::from(machine.feed.0), u64::from(machine.load.0));
-            entries.extend(quote! {
-                (#feed, _) => {
-                    let __slot = <u64 as __core::data::Data>::decode(__input)?;
-                    let __command = <#command as __core::data::Data>::decode(__input)?;
-                    self.#runner.feed(__slot, __command);
-                    self.#runner.run(|_, _| {});
-                }
-                (#jump, _) => {
+            save.extend(blamed(
+                quote! {
+                    __core::data::Data::encode(&self.#runner.next(), __out);
+                    __core::data::Data::encode(&self.#runner.save(), __out);
+                    __core::wire::put_varint(self.#runner.early().count() as u64, __out);
+                    for (__slot, __command) in self.#runner.early() {
+                        __core::data::Data::encode(&__slot, __out);
+                        __core::data::Data::encode(__command, __out);
+                    }
+                },
+                place,
+            ));
+            load.extend(blamed(
+                quote! {
                     let __n = <u64 as __core::data::Data>::decode(__input)?;
                     let __image = <__core::prelude::Bytes as __core::data::Data>::decode(__input)?;
                     if !self.#runner.load(__n, &__image) { return Err(__core::wire::WireError::Invalid("image of a machine")); }
-                    self.#runner.run(|_, _| {});
-                }
-            });
+                    for _ in 0..__input.varint()? {
+                        let __slot = <u64 as __core::data::Data>::decode(__input)?;
+                        let __command = <#command as __core::data::Data>::decode(__input)?;
+                        self.#runner.feed(__slot, __command);
+                    }
+                },
+                place,
+            ));
+            let (feed, jump) = (u64::from(machine.feed.0), u64::from(machine.load.0));
+            entries.extend(blamed(
+                quote! {
+                    (#feed, _) => {
+                        let __slot = <u64 as __core::data::Data>::decode(__input)?;
+                        let __command = <#command as __core::data::Data>::decode(__input)?;
+                        self.#runner.feed(__slot, __command);
+                        self.#runner.run(|_, _| {});
+                    }
+                    (#jump, _) => {
+                        let __n = <u64 as __core::data::Data>::decode(__input)?;
+                        let __image = <__core::prelude::Bytes as __core::data::Data>::decode(__input)?;
+                        if !self.#runner.load(__n, &__image) { return Err(__core::wire::WireError::Invalid("image of a machine")); }
+                        self.#runner.run(|_, _| {});
+                    }
+                },
+                place,
+            ));
         }
         for rel in self.told() {
             let (tag, row_ty) = (self.tag(rel), self.row_ty(rel));
@@ -255,11 +265,12 @@ impl Cx<'_> {
             let Class::MachineNext(_) = self.rel(*next).class else { return None };
             let (runner, last) = (format_ident!("__machine{}", id.0), format_ident!("__next{}", id.0));
             let add = format_ident!("__add{}", next.0);
-            Some(quote! {
+            let resume = quote! {
                 self.#last = self.#runner.next();
                 let __n = (self.#last,);
                 self.#add(&__n);
-            })
+            };
+            Some(blamed(resume, name_of(&machine.implementation.0)))
         });
         quote!(#(#resumed)*)
     }

@@ -2,7 +2,7 @@
 //!
 //! A slot is a local `__v3: &T`. The user's tokens keep their spans, so that type errors land on them.
 
-use super::context::{Cx, ident, slot, slot_span};
+use super::context::{Cx, begin, block, ident, slot, slot_span};
 use super::storage::tuple;
 use crate::ir;
 use crate::plan::{Hole, IndexIx, PExpr, RelIx, RustExpr, Slot, Variable, Version};
@@ -82,7 +82,7 @@ impl Cx<'_> {
             quote!(let #name = #value;)
         });
         // The holes first: their own look-ups may use names which the tokens shadow.
-        quote!({ #(#holes)* #(#binds)* #tokens })
+        block(quote!(#(#holes)* #(#binds)* #tokens), begin(tokens))
     }
 
     fn hole(&self, vars: &[Variable], expr: &ir::Expr, number: usize, hole: &Hole) -> TokenStream {

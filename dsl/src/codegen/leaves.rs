@@ -3,14 +3,14 @@
 //! A macro sees no types, so a variable's type is named by what binds it: its column, or the expression of its
 //! `let` in a closure that is never called (`pin`).
 
-use super::context::{ident, idents};
+use super::context::{begin, blamed, block, ident, idents, name_of};
 use crate::ir::{
     AggregateFn as F, Atom, Expr, Head, Hole, Literal, NestedPattern, Pattern, Protocol, RelId, RelationKind,
     RoleId, Routing,
 };
 use crate::plan::lower::translate::owned_text;
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use std::collections::{BTreeMap, BTreeSet};
 
 struct Walk<'a> {
@@ -70,7 +70,8 @@ pub fn leaves(protocol: &Protocol) -> TokenStream {
     let (evals, matches) = (&walk.evals, &walk.matches);
     let machines = protocol.machines.iter().enumerate().map(|(i, m)| {
         let (i, ty) = (i as u32, &m.implementation.0);
-        quote!(#i => Some(::std::boxed::Box::new(__core::machine::Erased(<#ty as ::core::default::Default>::default()))),)
+        let machine = quote!(#i => Some(::std::boxed::Box::new(__core::machine::Erased(<#ty as ::core::default::Default>::default()))),);
+        blamed(machine, name_of(ty))
     });
     quote! {
         #[allow(unused, clippy::all)]
@@ -143,7 +144,7 @@ impl Walk<'_> {
         let environment = self.environment(tokens);
         let vars = e.vars.iter().map(|v| {
             let (name, witness) = (ident(v), self.scope.get(v).cloned().unwrap_or_else(|| quote!(None)));
-            quote!(let #name = (|| #witness)()?;)
+            quote_spanned!(begin(&witness)=> let #name = (|| #witness)()?;)
         });
         let holes = e.holes.iter().enumerate().map(|(i, h)| {
             let (name, witness) = (format_ident!("__hole{i}"), self.hole(h));
@@ -201,14 +202,17 @@ impl Walk<'_> {
         let n = e.vars.len();
         let vars = e.vars.iter().enumerate().map(|(i, v)| {
             let (name, witness) = (ident(v), self.scope.get(v).cloned().unwrap_or_else(|| quote!(None)));
-            quote!(let #name = __core::code::pin(|| #witness, __values.get(#i))?;)
+            quote_spanned!(begin(&witness)=> let #name = __core::code::pin(|| #witness, __values.get(#i))?;)
         });
         let holes = e.holes.iter().enumerate().map(|(i, h)| {
             let (name, witness, at) = (format_ident!("__hole{i}"), self.hole(h), n + i);
             quote!(let #name = __core::code::pin(|| #witness, __values.get(#at))?;)
         });
         let value = match (&expected, items) {
-            (_, true) => quote!(Some(__core::code::list({ #tokens }))),
+            (_, true) => {
+                let items = block(tokens.clone(), begin(tokens));
+                quote!(Some(__core::code::list(#items)))
+            }
             (Some(ty), _) => {
                 quote!({ let __value: #ty = { #tokens }; Some(__core::data::Data::to_value(&__value)) })
             }
@@ -277,7 +281,8 @@ impl Walk<'_> {
                 Literal::For(p, e) => {
                     self.expr_with(e, None, true);
                     let items = self.witness(e);
-                    self.pattern(p, quote!(__core::code::item((|| #items)()?)), None);
+                    let item = quote_spanned!(begin(&e.tokens.0)=> __core::code::item((|| #items)()?));
+                    self.pattern(p, item, None);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! A role as a struct that implements the runtime's `Node`.
 
-use super::context::{Cx, ident, idents};
+use super::context::{Cx, blamed, ident, idents, name_of};
 use super::heads::Mode;
 use super::storage::{
     Accumulator, Kind, Physical, Shape, chain_field, event_field, field, inbox_field, tuple,
@@ -360,7 +360,8 @@ impl Cx<'_> {
         }
         for (id, machine) in self.machines() {
             let ty = &machine.implementation.0;
-            out.push((format_ident!("__machine{}", id.0), quote!(__core::store::machine::Runner<#ty>)));
+            let runner = blamed(quote!(__core::store::machine::Runner<#ty>), name_of(ty));
+            out.push((format_ident!("__machine{}", id.0), runner));
             out.push((format_ident!("__next{}", id.0), quote!(u64)));
         }
         out.extend(self.fields.borrow().iter().map(|(n, t)| (format_ident!("{n}"), t.clone())));

@@ -1,14 +1,14 @@
 //! Pipelines: nested loops around heads.
 
 use super::access::field_ref;
-use super::context::{Cx, slot};
+use super::context::{Cx, begin, slot, slot_span};
 use super::heads::Mode;
 use super::storage::{Accumulator, Door, Kind, Shape, event_field, field};
 use crate::plan::{
     Access, Class, Col, Emit, Hole, IndexIx, Op, PExpr, Pipeline, RelIx, Source, Start, Variable, Version,
 };
 use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 
 impl Cx<'_> {
     /// A pipeline as statements. With [`Source::Change`], the row is the local `__r`.
@@ -324,9 +324,16 @@ impl Cx<'_> {
                 quote!({ let #name #ty = #value; #bound })
             }
             Op::For(col, e) => {
-                let (name, value) = (self.fresh("x"), self.value(vars, e));
+                let (mut name, value) = (self.fresh("x"), self.value(vars, e));
+                // What cannot be iterated over is the user's.
+                let place = match e {
+                    PExpr::Rust(e) => begin(&e.expr.tokens.0),
+                    PExpr::Var(s) => slot_span(vars, *s),
+                    PExpr::Found(..) | PExpr::Missing(_) => name.span(),
+                };
+                name.set_span(place);
                 let bound = self.bind(vars, &[(0, col)], &[quote!(&#name)], inner);
-                quote!(for #name in #value { #bound })
+                quote_spanned!(place=> for #name in #value { #bound })
             }
         })
     }

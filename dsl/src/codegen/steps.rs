@@ -1,6 +1,6 @@
 //! Phase C: the steps of a tick, recursive strata and recomputed views.
 
-use super::context::Cx;
+use super::context::{Cx, blamed, name_of};
 use super::heads::Mode;
 use super::state::release_name;
 use super::storage::{Shape, chain_field, event_field, field, tuple};
@@ -269,7 +269,8 @@ impl Cx<'_> {
                 }
             });
         }
-        out
+        // A type that is no machine, or one of other commands, is the user's to mend.
+        blamed(out, name_of(&machine.implementation.0))
     }
 
     fn save(&self, id: ir::MachineId) -> TokenStream {
@@ -288,14 +289,16 @@ impl Cx<'_> {
             out.extend(quote! {
                 if !#rows.is_empty() {
                     let (__n, __image) = (self.#runner.next(), self.#runner.save());
-                    for __t in #rows.iter() {
+                    for (__i, __t) in #rows.iter().enumerate() {
+                        // Each tag is answered once, however many rules gave it.
+                        if #rows[..__i].contains(__t) { continue; }
                         let (__tag,) = ::core::clone::Clone::clone(__t);
                         #emit
                     }
                 }
             });
         }
-        out
+        blamed(out, name_of(&machine.implementation.0))
     }
 
     /// An event's rows as a slice.
