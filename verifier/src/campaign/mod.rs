@@ -3,6 +3,7 @@
 pub mod constructs;
 pub mod echo;
 pub mod faults;
+pub mod misprints;
 pub mod run;
 pub mod script;
 pub mod shrink;
