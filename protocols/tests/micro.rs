@@ -4,7 +4,7 @@ use anabranch::Exit;
 use anabranch::core::node::Protocol;
 use anabranch::deploy::Deployment;
 use anabranch::embed::LocalCluster;
-use anabranch_protocols::micro::cipher::{chain, open, seal};
+use anabranch_protocols::micro::cipher::{chain, digest, open, seal};
 use anabranch_protocols::micro::{
     cohash::cohash, dependencies::dependencies, functional::functional, independent::independent,
     monotone::monotone, partial::partial, state_machine::state_machine,
@@ -108,4 +108,23 @@ fn replicas_encrypt_deduplicate_and_stamp() {
             assert_eq!(client.put(payload(raise as u8)).await, Ok((top, seal(&payload(raise as u8)))));
         }
     });
+}
+
+#[test]
+fn opens_what_it_sealed() {
+    let payload =
+        Bytes::from_static(b"a payload that is longer than one block of sixty-four bytes, as most are");
+    assert_ne!(seal(&payload), payload);
+    assert_eq!(open(&seal(&payload)), payload);
+    assert_eq!(seal(&payload), seal(&payload), "pure");
+}
+
+#[test]
+fn hashes_as_published() {
+    // SHA-256 of "abc" begins with ba7816bf8f01cfea (FIPS 180-4).
+    assert_eq!(
+        digest(&Bytes::from_static(b"abc")),
+        u64::from_le_bytes([0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea])
+    );
+    assert_ne!(chain(0, &Bytes::from_static(b"abc")), chain(1, &Bytes::from_static(b"abc")));
 }
