@@ -163,17 +163,24 @@ fn a_quorum_of_f() {
     case.caught(200);
 }
 
-/// It takes a proposer that has its promises, and asks for votes only when one of the acceptors has promised a higher
-/// ballot since, and has crashed since: slow proposers and many crashes.
 #[test]
-#[ignore = "which faults show it is being found out"]
-fn an_acceptor_that_forgets_its_promise() {
-    let faults = std::env::var("BITE_FAULTS").unwrap_or("crash=6,slow=6,lag=6".into());
+fn an_acceptor_that_forgets_its_promise_and_its_vote() {
+    Case::of(paxos::paxos_amnesia::protocol(), &[2, 3]).caught(2000);
+}
+
+/// Only the promise is lost. It takes a proposer that has its promises, and asks for votes only when one of the
+/// acceptors has promised a higher ballot since, has voted for it, and has crashed since, while another acceptor has
+/// heard nothing of it. Random runs do not come there: none of 8,000 with the faults below did.
+#[test]
+#[ignore = "gets away"]
+fn an_acceptor_that_forgets_its_promise_alone() {
+    let faults = std::env::var("BITE_FAULTS").unwrap_or("crash=8,lag=12,slow=4".into());
+    let seeds = std::env::var("SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000);
     let case = Case {
         faults: Faults::parse(&faults).unwrap(),
-        ..Case::of(paxos::paxos_unpromised::protocol(), &[3, 3])
+        ..Case::of(paxos::paxos_unpromised::protocol(), &[2, 3])
     };
-    case.caught(5000);
+    case.caught(seeds);
 }
 
 #[test]

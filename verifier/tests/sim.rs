@@ -109,7 +109,7 @@ fn two_phase_commit_survives(seeds: u64, first: u64, threads: usize) {
         first,
         threads,
         compare: 60,
-        shape: shape(Faults::all()),
+        shape: Shape { requests: 96, ..shape(Faults::all()) },
         least_faults: 5,
         least_answered: 50,
         ..Options::default()

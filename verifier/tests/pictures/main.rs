@@ -2,4 +2,5 @@
 
 mod diagram;
 mod runs;
+mod simulated;
 mod told;
