@@ -340,6 +340,9 @@ pub struct Verify {
     /// So many requests must be answered in each run, else the campaign is vacuous
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub least_answered: u64,
+    /// Requests that nothing stands in the way of may stay unanswered
+    #[arg(long)]
+    pub unanswered: bool,
     /// Search every order of events of a small scope, instead of many seeds of a large one
     #[arg(long)]
     pub exhaustive: bool,

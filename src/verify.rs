@@ -29,7 +29,8 @@ pub fn run(args: &Verify, protocols: &Protocols) -> Result {
     let (layout, params) = scope(args, protocol)?;
     let faults = Faults::parse(&args.faults).map_err(CommandError::usage)?;
     let tester = || {
-        let tester = Tester::new(protocol, layout.clone(), params.clone())?;
+        let mut tester = Tester::new(protocol, layout.clone(), params.clone())?;
+        tester.answers = !args.unanswered;
         Ok(usual_checks(protocol).into_iter().fold(tester, Tester::with_check))
     };
     let first = tester().map_err(|problems: Vec<String>| CommandError::usage(problems.join("\n")))?;
