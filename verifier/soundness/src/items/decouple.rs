@@ -277,6 +277,14 @@ pub(super) const ALL: &[Entry] = &[
         forced: Same(A, "clocks stand still in this world"),
     },
     Entry {
+        item: "asymmetric.first-tick",
+        rules: "event f(k: u64); f(k) <+ a(_, k); reply a(r, 0) <~ a(r, _); table seen(k: u64); seen(k) <= f(k);
+            reply b(r, 1) <~ b(r, k), seen(k); reply b(r, 0) <~ b(r, k), !seen(k);",
+        how: Split("asymmetric", &["f", "a"]),
+        at: "f(k);",
+        forced: Differs(A_B),
+    },
+    Entry {
         item: "state_machine.level",
         rules: "table seen(k: u64); seen(k) <= a(_, k); reply a(r, 0) <~ a(r, _);
             reply b(r, 1) <~ b(r, k), seen(k); reply b(r, 0) <~ b(r, k), !seen(k);",

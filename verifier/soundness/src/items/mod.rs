@@ -74,6 +74,8 @@ pub const WITHOUT: &[(&str, &str)] = &[
     ("grows", "named under the item of the rule that asks"),
     ("event-driven", "the language's checks refuse such programs before any rewrite"),
     ("old", "a rule with `old` and without an event of its own is no program"),
+    ("general", "a flag of the plan, which the list of decouplings sets; random programs are split with it"),
+    ("held", "partial: a part that waits is split already"),
     ("once", "says that the role is divided already"),
     ("checks", "a fault of the rewriter, reported instead of a panic"),
     ("value", "needs routings that no key gives: `rewriter/src/cohash/tests.rs`"),
@@ -120,7 +122,7 @@ impl Entry {
     fn rewrite(&self, p: &Protocol, forced: bool) -> Result<Protocol, Box<Refusal>> {
         match self.how {
             How::Split(name, heads) => {
-                let found = cuts::DECOUPLINGS.iter().find(|(n, _)| *n == name).expect("a decoupling");
+                let found = cuts::DECOUPLINGS.iter().find(|(n, ..)| *n == name).expect("a decoupling");
                 let cut = Cut::new("node", "part", heads);
                 (found.1)(p, &if forced { cut.forced() } else { cut }).map(|r| r.protocol)
             }
