@@ -15,9 +15,12 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What a decoupling makes of a cut.
 pub type Decoupling = fn(&Protocol, &Cut) -> Outcome;
 
+/// The step of a plan that a decoupling of a cut is.
+pub type AsStep = fn(Cut) -> Rewrite;
+
 /// All decouplings that take a cut, those that ask least of a deployment first: by name, what they do, and as a step
 /// of a plan. Plan files, `explain` and the choice of a plan go by this list.
-pub const DECOUPLINGS: &[(&str, Decoupling, fn(Cut) -> Rewrite)] = &[
+pub const DECOUPLINGS: &[(&str, Decoupling, AsStep)] = &[
     (crate::independent::NAME, crate::independent::independent, Rewrite::Independent),
     (crate::functional::NAME, crate::functional::functional, Rewrite::Functional),
     (crate::monotone::NAME, crate::monotone::monotone, Rewrite::Monotone),

@@ -30,10 +30,9 @@ impl<'p> Traffic<'p> {
         loop {
             let before = traffic.live.len();
             for rule in &p.rules {
-                if let (Some(rel), true) = (rule.head.relation(), traffic.fires(rule)) {
-                    if !matches!(rule.head, Head::Delete { .. }) {
-                        traffic.live.insert(rel);
-                    }
+                let adds = !matches!(rule.head, Head::Delete { .. });
+                if let (Some(rel), true) = (rule.head.relation(), adds && traffic.fires(rule)) {
+                    traffic.live.insert(rel);
                 }
             }
             if traffic.live.len() == before {
