@@ -61,7 +61,11 @@ fn main() {
     let filter = std::env::args().nth(1).filter(|arg| !arg.starts_with('-'));
     let tests: [(&str, fn()); 3] = [
         ("both_ends_die_and_the_fact_arrives", || assert_eq!(both_ends_die(true), [0, 1, 2])),
-        ("without_the_word_it_is_lost", || assert_eq!(both_ends_die(false), [0, 2])),
+        ("without_the_word_it_is_lost", || {
+            // Even what the worker had taken may be, if it was killed before that was on disk.
+            let all = both_ends_die(false);
+            assert!(!all.contains(&1) && all.contains(&2), "{all:?}");
+        }),
         ("under_load_nothing_is_lost_or_repeated", under_load),
     ];
     for (name, test) in tests {
