@@ -30,6 +30,10 @@ fn parts(words: &str) -> String {
 }
 
 fn pair(words: &str, crashes: u32, clients: &[&[(&str, &[i128])]]) -> Pair {
+    of(WHOLE, &parts(words), crashes, clients)
+}
+
+fn of(base: &str, derived: &str, crashes: u32, clients: &[&[(&str, &[i128])]]) -> Pair {
     let call = |(request, args): &(&str, &[i128])| Call {
         request: request.to_string(),
         at: 0,
@@ -37,8 +41,8 @@ fn pair(words: &str, crashes: u32, clients: &[&[(&str, &[i128])]]) -> Pair {
     };
     let clients = clients.iter().map(|script| script.iter().map(call).collect()).collect();
     Pair {
-        base: System::planned(WHOLE, &[1]).expect("a program"),
-        derived: System::in_plain_rules(&parts(words), &[1, 1]).expect("a program"),
+        base: System::planned(base, &[1]).expect("a program"),
+        derived: System::in_plain_rules(derived, &[1, 1]).expect("a program"),
         scope: Scope { clients, crashes, ..Scope::default() },
     }
 }
@@ -52,6 +56,29 @@ fn what_was_answered_has_been_taken() {
         assert!(compared.verdict.matched(), "{compared}");
     }
     let compared = exhaustive(&pair("", 0, script), Budget::default()).expect("worlds");
+    assert!(compared.verdict.refuted(), "{compared}");
+}
+
+/// The item `first-tick`: what crosses in a later tick is not waited for by what the first one answers.
+#[test]
+fn what_crosses_later_is_not_waited_for() {
+    let base = WHOLE.replace("heard(x) <= set", "heard(x) <+ set");
+    let late = "event soon(x: u64); soon(x) <+ set(_, x); heard(x) @ me <~ soon(x);";
+    let derived = parts(", held").replace("heard(x) @ me <~ set(_, x);", late);
+    let script: &[&[(&str, &[i128])]] = &[&[("set", &[1]), ("get", &[])]];
+    let compared = exhaustive(&of(&base, &derived, 0, script), Budget::default()).expect("worlds");
+    assert!(compared.verdict.refuted(), "{compared}");
+}
+
+/// The item `kept`: a unit that a crash takes is missing beside what its tick wrote durably.
+#[test]
+fn what_feeds_may_keep_nothing() {
+    let kept = "request was() -> () at c;
+        at c { durable table seen(x: u64); seen(x) <= set(_, x); reply was(r) <~ was(r), seen(_);";
+    let at = |text: &str| text.replace("var top", "durable var top").replacen("at c {", kept, 1);
+    let script: &[&[(&str, &[i128])]] = &[&[("set", &[1])], &[("was", &[]), ("get", &[])]];
+    let compared =
+        exhaustive(&of(&at(WHOLE), &at(&parts(", held")), 1, script), Budget::default()).expect("worlds");
     assert!(compared.verdict.refuted(), "{compared}");
 }
 
