@@ -9,11 +9,13 @@ pub mod counted;
 pub mod event;
 pub mod fold;
 pub mod groups;
+pub mod joint;
 pub mod machine;
 pub mod map;
 pub mod multi;
 pub mod net;
 pub mod one;
+pub mod pairs;
 pub mod pending;
 pub mod range;
 pub mod timer;
@@ -22,10 +24,12 @@ pub use aggregate::Aggregated;
 pub use counted::Counted;
 pub use event::{EventIndex, EventSet};
 pub use groups::EventGroups;
+pub use joint::Joint;
 pub use map::{Map, Table};
 pub use multi::{Group, Multi};
 pub use net::Net;
 pub use one::One;
+pub use pairs::Pairs;
 pub use pending::Pending;
 pub use range::{RangeSet, Ranges};
 
@@ -33,7 +37,7 @@ pub use range::{RangeSet, Ranges};
 pub type Few<R> = smallvec::SmallVec<[R; 2]>;
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     /// Random numbers for property tests (SplitMix64).
     pub struct Dice(u64);
 

@@ -5,7 +5,7 @@
 
 use super::map::{Map, hash_of};
 use hashbrown::HashTable;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::hash::Hash;
 
 /// Where a row of a queue stands.
@@ -31,8 +31,10 @@ pub struct Handle(u32);
 struct Slot<R> {
     row: Option<R>,
     due: u64,
-    before: u32,
+    /// Of a free slot: the next one.
     after: u32,
+    /// How often the slot was left: what the list says about it before is void.
+    stamp: u32,
     state: State,
     /// It ceased to hold in this tick.
     leaving: bool,
@@ -43,13 +45,19 @@ struct Slot<R> {
 const NONE: u32 = u32::MAX;
 
 /// A timer's rows by handle. While rows are due in the order in which they came, they form a list, else a search
-/// tree.
+/// tree. Most rows leave before they are due: what the list says about those is skipped, and thrown out when it is
+/// the greater part.
 #[derive(Clone, Debug)]
 pub struct Queue<R> {
     slots: Vec<Slot<R>>,
-    free: Vec<u32>,
-    first: u32,
-    last: u32,
+    /// The first free slot; each says the next in `after`.
+    free: u32,
+    /// The list: slots, with their stamps then.
+    list: VecDeque<(u32, u32)>,
+    /// How many of those in the list wait.
+    listed: usize,
+    /// When the last of them is due.
+    latest: u64,
     sorted: bool,
     by_due: BTreeSet<(u64, u32)>,
     /// Slots that fired since the last [`Queue::rest`].
@@ -62,6 +70,8 @@ pub struct Queue<R> {
     opened: bool,
     /// Time, delay, seed and greatest jitter of the tick under way.
     tick: Tick,
+    /// When a row is due that comes in it, but for its jitter.
+    due: u64,
 }
 
 /// What rows that begin to wait in a tick go by.
@@ -81,7 +91,11 @@ impl Tick {
     /// A row's jitter.
     #[inline]
     pub fn jitter(&self, row: &impl Hash) -> u64 {
-        if self.jitter == 0 { 0 } else { crate::code::jitter(self.seed, self.jitter, row) }
+        if self.jitter == 0 { 0 } else { self.drawn(row) }
+    }
+    #[inline(never)]
+    fn drawn(&self, row: &impl Hash) -> u64 {
+        crate::code::jitter(self.seed, self.jitter, row)
     }
 }
 
@@ -89,9 +103,10 @@ impl<R> Default for Queue<R> {
     fn default() -> Self {
         Queue {
             slots: Vec::new(),
-            free: Vec::new(),
-            first: NONE,
-            last: NONE,
+            free: NONE,
+            list: VecDeque::new(),
+            listed: 0,
+            latest: 0,
             sorted: false,
             by_due: BTreeSet::new(),
             fired: Vec::new(),
@@ -100,6 +115,7 @@ impl<R> Default for Queue<R> {
             left_indexed: 0,
             opened: false,
             tick: Tick::default(),
+            due: 0,
         }
     }
 }
@@ -109,6 +125,7 @@ impl<R: Hash + Eq + Clone> Queue<R> {
     #[inline]
     pub fn open(&mut self, tick: Tick) {
         self.tick = tick;
+        self.due = tick.now.saturating_add(tick.delay);
         if !self.opened {
             self.opened = true;
             for number in 0..self.slots.len() as u32 {
@@ -119,31 +136,34 @@ impl<R: Hash + Eq + Clone> Queue<R> {
         }
     }
     /// A row begins to hold.
-    #[inline]
+    #[inline(always)]
     pub fn plus(&mut self, row: R) -> Handle {
         if !self.left.is_empty()
             && let Some(handle) = self.returned(&row)
         {
             return handle;
         }
-        let jitter = self.tick.jitter(&row);
         let state = if self.opened { State::Waits } else { State::Held };
-        let due = self.tick.now.saturating_add(self.tick.delay).saturating_add(jitter);
-        let slot = Slot { row: Some(row), due, before: NONE, after: NONE, state, leaving: false, times: 0 };
-        let number = match self.free.pop() {
-            Some(number) => {
-                self.slots[number as usize] = slot;
+        let due = self.due.saturating_add(self.tick.jitter(&row));
+        let number = match self.slots.get_mut(self.free as usize) {
+            Some(slot) => {
+                let number = std::mem::replace(&mut self.free, slot.after);
+                (slot.row, slot.due, slot.state, slot.times) = (Some(row), due, state, 0);
                 number
             }
-            None => {
-                self.slots.push(slot);
-                self.slots.len() as u32 - 1
-            }
+            None => self.more(row, due, state),
         };
         if self.opened {
             self.link(number, due);
         }
         Handle(number)
+    }
+    /// A slot of its own for a row, where none is free.
+    #[inline(never)]
+    fn more(&mut self, row: R, due: u64, state: State) -> u32 {
+        let slot = Slot { row: Some(row), due, after: NONE, stamp: 0, state, leaving: false, times: 0 };
+        self.slots.push(slot);
+        self.slots.len() as u32 - 1
     }
     /// A row ceases to hold.
     #[inline]
@@ -154,7 +174,23 @@ impl<R: Hash + Eq + Clone> Queue<R> {
             self.leave();
         }
     }
+    /// A row ceases to hold, and none comes back before the tick ends.
+    #[inline(always)]
+    pub fn cease(&mut self, handle: Handle) {
+        let slot = &mut self.slots[handle.0 as usize];
+        slot.row = None;
+        if std::mem::replace(&mut slot.state, State::Free) == State::Waits {
+            self.unlink(handle.0);
+        }
+        self.release(handle.0);
+    }
+    /// Puts a slot to the free ones.
+    #[inline(always)]
+    fn release(&mut self, number: u32) {
+        self.slots[number as usize].after = std::mem::replace(&mut self.free, number);
+    }
     /// Takes a row back that left in this tick.
+    #[inline(never)]
     fn returned(&mut self, row: &R) -> Option<Handle> {
         let slots = &self.slots;
         let is = |number: u32| {
@@ -181,56 +217,54 @@ impl<R: Hash + Eq + Clone> Queue<R> {
         let jitter = slot.row.as_ref().map_or(0, |row| self.tick.jitter(row));
         let due = self.tick.now.saturating_add(delay).saturating_add(jitter);
         (slot.state, slot.times, slot.due) = (State::Waits, times, due);
-        (slot.before, slot.after) = (NONE, NONE);
         self.link(number, due);
     }
-    #[inline]
+    #[inline(always)]
     fn link(&mut self, number: u32, due: u64) {
-        if !self.sorted && self.last != NONE && self.slots[self.last as usize].due > due {
-            self.sort();
-        }
-        if self.sorted {
-            self.by_due.insert((due, number));
+        if self.sorted || due < self.latest {
+            self.link_sorted(number, due);
         } else {
-            match self.last {
-                NONE => self.first = number,
-                last => {
-                    self.slots[number as usize].before = last;
-                    self.slots[last as usize].after = number;
-                }
-            }
-            self.last = number;
+            self.latest = due;
+            self.listed += 1;
+            self.list.push_back((number, self.slots[number as usize].stamp));
         }
     }
     /// Goes over from a list to a search tree, when a row is due before an earlier one.
     #[cold]
-    fn sort(&mut self) {
+    fn link_sorted(&mut self, number: u32, due: u64) {
         self.sorted = true;
-        while self.first != NONE {
-            let slot = &self.slots[self.first as usize];
-            self.by_due.insert((slot.due, self.first));
-            self.first = slot.after;
+        for (number, stamp) in self.list.drain(..) {
+            let slot = &self.slots[number as usize];
+            if slot.stamp == stamp {
+                self.by_due.insert((slot.due, number));
+            }
         }
-        self.last = NONE;
+        (self.listed, self.latest) = (0, 0);
+        self.by_due.insert((due, number));
     }
-    #[inline]
+    #[inline(always)]
     fn unlink(&mut self, number: u32) {
-        let slot = &self.slots[number as usize];
+        let slot = &mut self.slots[number as usize];
         if self.sorted {
             self.by_due.remove(&(slot.due, number));
             // An empty tree may be a list again: a clock that went back once costs nothing for ever.
             self.sorted = !self.by_due.is_empty();
-        } else {
-            let (before, after) = (slot.before, slot.after);
-            match before {
-                NONE => self.first = after,
-                before => self.slots[before as usize].after = after,
-            }
-            match after {
-                NONE => self.last = before,
-                after => self.slots[after as usize].before = before,
-            }
+            return;
         }
+        slot.stamp = slot.stamp.wrapping_add(1);
+        self.listed -= 1;
+    }
+    /// Throws out of the list what does not wait.
+    #[cold]
+    fn purge(&mut self) {
+        let slots = &self.slots;
+        self.list.retain(|&(number, stamp)| slots[number as usize].stamp == stamp);
+    }
+    /// The first of the list that waits.
+    #[inline]
+    fn first(&self) -> Option<u32> {
+        let waits = |e: &&(u32, u32)| self.slots[e.0 as usize].stamp == e.1;
+        self.list.iter().find(waits).map(|e| e.0)
     }
 
     /// When the next row is due.
@@ -238,14 +272,13 @@ impl<R: Hash + Eq + Clone> Queue<R> {
         if self.sorted {
             return self.by_due.first().map(|e| e.0);
         }
-        (self.first != NONE).then(|| self.slots[self.first as usize].due)
+        self.first().map(|first| self.slots[first as usize].due)
     }
     /// Fires the next row that is due.
     pub fn fire_next(&mut self, now: u64) -> Option<R> {
         let number = match self.sorted {
             true => self.by_due.first()?.1,
-            false if self.first == NONE => return None,
-            false => self.first,
+            false => self.first()?,
         };
         if self.slots[number as usize].due > now {
             return None;
@@ -271,6 +304,17 @@ impl<R: Hash + Eq + Clone> Queue<R> {
         if !self.left.is_empty() {
             self.leave();
         }
+        while let Some(&(number, stamp)) = self.list.front()
+            && self.slots[number as usize].stamp != stamp
+        {
+            self.list.pop_front();
+        }
+        if self.list.len() > 2 * self.listed + 64 {
+            self.purge();
+        }
+        if self.list.is_empty() {
+            self.latest = 0;
+        }
         if !self.fired.is_empty() {
             self.again(most);
         }
@@ -288,7 +332,7 @@ impl<R: Hash + Eq + Clone> Queue<R> {
             if std::mem::replace(&mut slot.state, State::Free) == State::Waits {
                 self.unlink(number);
             }
-            self.free.push(number);
+            self.release(number);
         }
         self.left.clear();
         if self.left_indexed > 0 {
