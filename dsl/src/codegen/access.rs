@@ -145,8 +145,11 @@ impl Cx<'_> {
                 .collect()
         };
         let name = |p: &Physical| match work {
-            true => format_ident!("{}", p.field.to_string().replacen("__t", "__w", 1)),
-            false => p.field.clone(),
+            true => {
+                let work = format_ident!("{}", p.field.to_string().replacen("__t", "__w", 1));
+                quote!(self.#work)
+            }
+            false => p.read(),
         };
         let group_place = |group: &Ident, results: &Ident| -> Vec<TokenStream> {
             let Class::View { kind: ViewKind::Aggregate(spec), .. } = &relation.class else {
@@ -166,14 +169,10 @@ impl Cx<'_> {
                 let columns = place(p, &k, &s);
                 let covered = p.prefix.clone();
                 let kind = match p.kind {
-                    Kind::Set => Loop::If { prelude, condition: quote!(self.#storage.contains(&#k)) },
+                    Kind::Set => Loop::If { prelude, condition: quote!(#storage.contains(&#k)) },
                     Kind::Map | Kind::One => {
                         let copy = if self.direct.get() { quote!(.cloned()) } else { quote!() };
-                        Loop::IfLet {
-                            prelude,
-                            pattern: quote!(#s),
-                            row: quote!(self.#storage.get(&#k) #copy),
-                        }
+                        Loop::IfLet { prelude, pattern: quote!(#s), row: quote!(#storage.get(&#k) #copy) }
                     }
                     // All columns known: one look instead of a loop.
                     Kind::Multi | Kind::Ranges if p.rest.iter().all(|c| known.iter().any(|x| x.0 == *c)) => {
@@ -181,14 +180,14 @@ impl Cx<'_> {
                         return Candidates {
                             kind: Loop::If {
                                 prelude: quote!(#prelude let #s = #rest;),
-                                condition: quote!(self.#storage.contains(&#k, &#s)),
+                                condition: quote!(#storage.contains(&#k, &#s)),
                             },
                             columns,
                             covered: (0..arity).collect(),
                         };
                     }
                     Kind::Multi | Kind::Ranges => {
-                        Loop::Around { prelude, item: quote!(#s), rows: quote!(self.#storage.group(&#k)) }
+                        Loop::Around { prelude, item: quote!(#s), rows: quote!(#storage.group(&#k)) }
                     }
                 };
                 Candidates { kind, columns, covered }
@@ -199,7 +198,13 @@ impl Cx<'_> {
                     columns: place(p, &k, &s),
                     kind: Loop::For {
                         pattern: quote!((#k, #s)),
-                        rows: quote!(self.#storage.iter()),
+                        rows: match &p.place {
+                            Some(place) if place.split => {
+                                let key = self.columns_ty(rel, &p.prefix);
+                                quote!(#storage.iter::<#key>())
+                            }
+                            _ => quote!(#storage.iter()),
+                        },
                         prelude: quote!(let _ = (&#k, &#s);),
                     },
                     covered: vec![],

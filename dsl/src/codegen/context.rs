@@ -20,6 +20,8 @@ pub struct Cx<'a> {
     pub plan: &'a RolePlan,
     /// Storage by relation.
     pub stored: Vec<Stored>,
+    /// By map that tables share: those tables.
+    pub joints: Vec<Vec<RelIx>>,
     /// Chains over events that the function under construction probes.
     pub chains: RefCell<BTreeSet<(RelIx, IndexIx)>>,
     /// Mistakes that only show here.
@@ -28,6 +30,8 @@ pub struct Cx<'a> {
     pub fields: RefCell<BTreeMap<String, TokenStream>>,
     /// Whether rows for tables may be put there at once: nothing around borrows the node.
     pub direct: Cell<bool>,
+    /// Tables whose buffers the code under construction fills.
+    pub buffered: RefCell<BTreeSet<RelIx>>,
     next: Cell<usize>,
 }
 
@@ -38,14 +42,17 @@ impl<'a> Cx<'a> {
         let mut stored: Vec<Stored> =
             (0..plan.relations.len()).map(|i| Stored::of(plan, RelIx(i as u32), &integer)).collect();
         super::storage::attach(plan, &mut stored);
+        let joints = super::joint::join(plan, &mut stored);
         Cx {
             protocol,
             plan,
             stored,
+            joints,
             chains: RefCell::default(),
             errors: RefCell::default(),
             fields: RefCell::default(),
             direct: Cell::new(false),
+            buffered: RefCell::default(),
             next: Cell::new(0),
         }
     }

@@ -67,7 +67,7 @@ impl Cx<'_> {
         let relation = self.rel(rel);
         let Shape::State { indexes, .. } = &self.store(rel).shape else { return quote!() };
         let (first, del) = (&indexes[0], format_ident!("__del{}", rel.0));
-        let storage = &first.field;
+        let storage = first.read();
         let key_of = |columns: &[usize]| {
             tuple(columns.iter().map(|&c| {
                 let c = syn::Index::from(c);
@@ -89,7 +89,7 @@ impl Cx<'_> {
                         })),
                 );
                 quote! {
-                    if let Some(__old) = self.#storage.get(&#key).cloned() {
+                    if let Some(__old) = #storage.get(&#key).cloned() {
                         let __old = #old;
                         self.#del(&__old);
                     }
@@ -139,7 +139,7 @@ impl Cx<'_> {
             let columns = relation.columns.len();
             let row_ty = self.row_ty(rel);
             let Shape::State { indexes, .. } = &self.store(rel).shape else { continue };
-            let storage = &indexes[0].field;
+            let storage = indexes[0].read();
             let rows = self
                 .scan_row(rel, |row| {
                     let fields = (0..columns).map(|i| {
@@ -150,7 +150,7 @@ impl Cx<'_> {
                 })
                 .expect("tables have storage");
             save.extend(quote! {
-                __core::wire::put_varint(self.#storage.len() as u64, __out);
+                __core::wire::put_varint(#storage.len() as u64, __out);
                 #rows
             });
             let (row, put) = (self.decode_columns(rel, columns), self.restore_row(rel));

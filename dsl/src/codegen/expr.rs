@@ -6,7 +6,7 @@ use super::context::{Cx, begin, block, ident, slot, slot_span};
 use super::storage::tuple;
 use crate::ir;
 use crate::plan::{Hole, IndexIx, PExpr, RelIx, RustExpr, Slot, Variable, Version};
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote, quote_spanned};
 
 impl Cx<'_> {
@@ -72,10 +72,18 @@ impl Cx<'_> {
         if slots.is_empty() && holes.is_empty() {
             return tokens.clone();
         }
+        let mut tokens = tokens.clone();
         let binds = expr.vars.iter().zip(slots).map(|(name, s)| {
-            let (name, local) = (ident(name), slot(*s));
+            let local = slot(*s);
+            if let Some(borrowed) = borrowed(&tokens, name) {
+                tokens = borrowed;
+                let name = ident(name);
+                return quote!(let #name = #local;);
+            }
+            let name = ident(name);
             quote!(let #name = ::core::clone::Clone::clone(#local);)
         });
+        let binds: Vec<_> = binds.collect();
         let holes = holes.iter().enumerate().map(|(i, hole)| {
             let name = format_ident!("__hole{i}");
             let value = self.hole(vars, expr, i, hole);
@@ -165,5 +173,65 @@ impl Cx<'_> {
             let ty = self.ty(column);
             self.value_as(vars, arg, &ty)
         }))
+    }
+}
+
+/// The tokens without the `&` before a variable, if each use of it is an argument `&x`: then a reference to the value
+/// serves as well as a copy. `None` if some use is another one.
+fn borrowed(tokens: &TokenStream, name: &str) -> Option<TokenStream> {
+    let all: Vec<TokenTree> = tokens.clone().into_iter().collect();
+    let is = |at: usize, sign: char| matches!(all.get(at), Some(TokenTree::Punct(p)) if p.as_char() == sign);
+    let mut out = Vec::new();
+    let mut at = 0;
+    while let Some(token) = all.get(at) {
+        match token {
+            // `f(&x)`, `(&x, ..)`: nothing else before it or behind.
+            TokenTree::Punct(p) if p.as_char() == '&' => {
+                let alone = at == 0 || is(at - 1, ',');
+                let ends = at + 2 >= all.len() || is(at + 2, ',');
+                let of = matches!(all.get(at + 1), Some(TokenTree::Ident(i)) if i == name);
+                if !(of && alone && ends) {
+                    out.push(token.clone());
+                }
+                if of && !(alone && ends) {
+                    return None;
+                }
+                if of {
+                    out.push(all[at + 1].clone());
+                    at += 1;
+                }
+            }
+            TokenTree::Ident(i) if i == name => return None,
+            TokenTree::Group(group) => {
+                let mut inner = Group::new(group.delimiter(), borrowed(&group.stream(), name)?);
+                inner.set_span(group.span());
+                out.push(TokenTree::Group(inner));
+            }
+            other => out.push(other.clone()),
+        }
+        at += 1;
+    }
+    // Macros may make of it what they like.
+    let macros = |t: &TokenTree| matches!(t, TokenTree::Punct(p) if p.as_char() == '!');
+    (!all.iter().any(macros)).then(|| out.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_by_reference_are_not_copied() {
+        let borrowed = |text: &str| {
+            let tokens: TokenStream = text.parse().expect("tokens");
+            borrowed(&tokens, "x").map(|t| t.to_string().replace(' ', ""))
+        };
+        assert_eq!(borrowed("f(&x)").as_deref(), Some("f(x)"));
+        assert_eq!(borrowed("a.f(1, &x, &x) && g(&y)").as_deref(), Some("a.f(1,x,x)&&g(&y)"));
+        for other in
+            ["f(x)", "f(&x.len())", "f(&x[1])", "&x == y", "f(&mut x)", "x", "f(&x) + x", "h!(&x)", "f(&&x)"]
+        {
+            assert_eq!(borrowed(other), None, "{other}");
+        }
     }
 }

@@ -198,6 +198,7 @@ impl Cx<'_> {
                 if relation.ghost { quote!(if self.__trace || self.__ghosts { #put }) } else { put }
             }
             _ => {
+                self.buffered.borrow_mut().insert(rel);
                 let buffer = field("b", rel);
                 quote!(self.#buffer.push((#row, #rule));)
             }

@@ -17,6 +17,7 @@ mod durability;
 mod entry;
 mod expr;
 mod heads;
+mod joint;
 mod leaves;
 mod node;
 mod pipeline;

@@ -137,7 +137,9 @@ impl Cx<'_> {
                     self.__open(__args);
                     self.__minter.begin(__args.seed);
                     self.__input = 0;
+                    __core::code::begin(__out);
                     #(#calls)*
+                    __core::code::finish(__out);
                     #keys
                     if self.__trace { self.__collect(); }
                     self.__after(__args)?;
@@ -290,7 +292,9 @@ impl Cx<'_> {
                             let work = format_ident!("{}", p.field.to_string().replacen("__t", "__w", 1));
                             out.push((work, ty.clone()));
                         }
-                        out.push((p.field.clone(), ty));
+                        if p.place.is_none() {
+                            out.push((p.field.clone(), ty));
+                        }
                     }
                     match accumulator {
                         Accumulator::None | Accumulator::Direct => {}
@@ -364,6 +368,7 @@ impl Cx<'_> {
             out.push((format_ident!("__machine{}", id.0), runner));
             out.push((format_ident!("__next{}", id.0), quote!(u64)));
         }
+        out.extend(self.joint_fields());
         out.extend(self.fields.borrow().iter().map(|(n, t)| (format_ident!("{n}"), t.clone())));
         out
     }
@@ -410,7 +415,7 @@ impl Cx<'_> {
         self.pipelines().into_iter().flat_map(|p| &p.tails).map(|t| &t.emit)
     }
     /// Whether `<+` writes it.
-    fn scheduled(&self, rel: RelIx) -> bool {
+    pub fn scheduled(&self, rel: RelIx) -> bool {
         self.emits().any(|e| matches!(e, Emit::Next { rel: r, .. } if *r == rel))
     }
     /// The indexes by which `<-` deletes from it.
@@ -597,10 +602,11 @@ impl Cx<'_> {
             let scheduled = self.scheduled(rel);
             let deleted = self.deleted(rel);
             let lattice = relation.columns.iter().any(|c| c.lattice.is_some());
+            let mut listed = false;
             if scheduled {
                 pending.extend(quote!(|| !self.#next.is_empty()));
                 if let (Some(n), false, Kind::Map | Kind::One) = (relation.key, lattice, indexes[0].kind) {
-                    let storage = &indexes[0].field;
+                    let storage = indexes[0].read();
                     let key = tuple((0..n).map(|i| {
                         let i = syn::Index::from(i);
                         quote!(::core::clone::Clone::clone(&__row.#i))
@@ -620,9 +626,10 @@ impl Cx<'_> {
                         let (a, b) = (syn::Index::from(i), syn::Index::from(n + i));
                         quote!(__old.#a == __row.#b)
                     });
+                    listed = true;
                     collect.extend(quote! {
                         for (__row, _) in &self.#next {
-                            if let Some(__old) = self.#storage.get(&#key)
+                            if let Some(__old) = #storage.get(&#key)
                                 && !(true #(&& #same)*)
                             {
                                 self.#gone.push(#old);
@@ -683,6 +690,7 @@ impl Cx<'_> {
                     quote!()
                 };
                 let looped = rows.open(rows.filtered(&known, keep));
+                listed = true;
                 collect.extend(quote! {
                     if !self.#list.is_empty() {
                         #again
@@ -691,7 +699,7 @@ impl Cx<'_> {
                     }
                 });
             }
-            if scheduled || !deleted.is_empty() {
+            if listed {
                 let del = format_ident!("__del{}", rel.0);
                 remove.extend(quote! {
                     if !self.#gone.is_empty() {
@@ -812,14 +820,14 @@ impl Cx<'_> {
             let fire_one = match self.attached(rel) {
                 None => quote!(self.#queue.fire(&__row)),
                 Some((_, first, place)) => {
-                    let storage = &first.field;
+                    let storage = first.read();
                     let key = tuple(first.prefix.iter().map(|c| {
                         let columns = &first.handles[place].columns;
                         let i = syn::Index::from(columns.iter().position(|x| x == c).expect("the key"));
                         quote!(::core::clone::Clone::clone(&__row.#i))
                     }));
                     let handle = syn::Index::from(first.rest.len() + place);
-                    quote!(self.#storage.get(&#key).is_some_and(|__s| self.#queue.fire(__s.#handle)))
+                    quote!(#storage.get(&#key).is_some_and(|__s| self.#queue.fire(__s.#handle)))
                 }
             };
             one.extend(quote! {

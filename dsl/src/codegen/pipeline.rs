@@ -116,15 +116,15 @@ impl Cx<'_> {
             let Some(first) = indexes.first() else { return };
             let place = |c: &usize| values.iter().find(|v| v.0 == *c).map(|v| field_ref(row, v.1));
             let Some(key) = first.prefix.iter().map(place).collect::<Option<Vec<_>>>() else { return };
-            if first.kind == Kind::One || key.is_empty() || !fields.insert(first.field.to_string()) {
+            if first.kind == Kind::One || key.is_empty() || !fields.insert(first.whole().to_string()) {
                 return;
             }
-            let storage = &first.field;
+            let storage = first.read();
             loops.extend(quote! {
-                if self.#storage.is_large() {
+                if #storage.is_large() {
                     let mut __there = 0usize;
                     for #row in #list.iter() {
-                        __there += self.#storage.warm(&(#(::core::clone::Clone::clone(#key),)*));
+                        __there += #storage.warm(&(#(::core::clone::Clone::clone(#key),)*));
                     }
                     ::core::hint::black_box(__there);
                 }
@@ -259,7 +259,7 @@ impl Cx<'_> {
         let Shape::State { indexes, .. } = &self.store(*table).shape else {
             unreachable!("a table is state")
         };
-        let storage = &indexes[0].field;
+        let storage = indexes[0].read();
         let place = |s: &crate::plan::Slot| {
             let at =
                 args.iter().position(|a| matches!(a, PExpr::Var(x) if x == s)).expect("the row tells it");
@@ -287,7 +287,7 @@ impl Cx<'_> {
         let all: Vec<Op> = p.ops.iter().chain(ops).cloned().collect();
         let filters = self.ops(&p.vars, &all, &[], quote!(break #label true;));
         quote!(#label: {
-            let #size = self.#storage.count(&(#(#group,)*)) as u64;
+            let #size = #storage.count(&(#(#group,)*)) as u64;
             if #size > 0 { #(#binds)* #filters }
             false
         })

@@ -17,22 +17,22 @@ impl Cx<'_> {
         }))
     }
     fn put_into(&self, p: &Physical, row: &Ident) -> TokenStream {
-        let (storage, key) = (&p.field, self.part(row, &p.prefix));
+        let (storage, key) = (p.write(), self.part(row, &p.prefix));
         match p.kind {
-            Kind::Set => quote!(self.#storage.insert(#key, ())),
+            Kind::Set => quote!(#storage.insert(#key, ())),
             _ => {
                 let rest = self.part(row, &p.rest);
-                quote!(self.#storage.insert(#key, #rest))
+                quote!(#storage.insert(#key, #rest))
             }
         }
     }
     fn take_from(&self, p: &Physical, row: &Ident) -> TokenStream {
-        let (storage, key) = (&p.field, self.part(row, &p.prefix));
+        let (storage, key) = (p.write(), self.part(row, &p.prefix));
         match p.kind {
-            Kind::Set | Kind::Map | Kind::One => quote!(self.#storage.remove(&#key)),
+            Kind::Set | Kind::Map | Kind::One => quote!(#storage.remove(&#key)),
             Kind::Multi | Kind::Ranges => {
                 let rest = self.part(row, &p.rest);
-                quote!(self.#storage.remove(&#key, &#rest))
+                quote!(#storage.remove(&#key, &#rest))
             }
         }
     }
@@ -135,10 +135,13 @@ impl Cx<'_> {
         tuple(rest.chain(handles))
     }
     /// What becomes of the handles in a value of the first index that was taken out.
-    fn drop_handles(&self, p: &Physical, value: &TokenStream) -> TokenStream {
+    fn drop_handles(&self, rel: RelIx, p: &Physical, value: &TokenStream) -> TokenStream {
+        // Only what is scheduled or merged comes back in the tick in which it goes.
+        let lattice = self.rel(rel).columns.iter().any(|c| c.lattice.is_some());
+        let gone = if lattice || self.scheduled(rel) { quote!(minus) } else { quote!(cease) };
         let all = p.handles.iter().enumerate().map(|(i, a)| {
             let (queue, i) = (field("timer", a.timer), syn::Index::from(p.rest.len() + i));
-            quote!(self.#queue.minus(#value.#i);)
+            quote!(self.#queue.#gone(#value.#i);)
         });
         quote!(#(#all)*)
     }
@@ -146,46 +149,46 @@ impl Cx<'_> {
     fn first_put(&self, rel: RelIx, row: &Ident) -> TokenStream {
         let Shape::State { indexes, .. } = &self.store(rel).shape else { return quote!(true) };
         let Some(p) = indexes.first() else { return quote!(true) };
-        let (storage, key, rest) = (&p.field, self.part(row, &p.prefix), self.part(row, &p.rest));
+        let (storage, key, rest) = (p.write(), self.part(row, &p.prefix), self.part(row, &p.rest));
         match (p.kind, self.sizes_of(rel)) {
             (Kind::Set | Kind::Map, _) if !p.handles.is_empty() => {
                 let rest = self.first_rest(p, row);
-                quote!(self.#storage.try_insert_with(#key, || #rest).is_none())
+                quote!(#storage.try_insert_with(#key, || #rest).is_none())
             }
-            (Kind::Set, _) => quote!(self.#storage.insert(#key, ()).is_none()),
-            (Kind::Map | Kind::One, _) => quote!(self.#storage.insert(#key, #rest).is_none()),
+            (Kind::Set, _) => quote!(#storage.insert(#key, ()).is_none()),
+            (Kind::Map | Kind::One, _) => quote!(#storage.insert(#key, #rest).is_none()),
             (_, Some(view)) => {
                 let sized = self.sized(view, key.clone(), quote!(__n as u64 - 1), quote!(__n as u64));
-                quote!(match self.#storage.insert_sized(#key, #rest) {
+                quote!(match #storage.insert_sized(#key, #rest) {
                     Some(__n) => { #sized true }
                     None => false,
                 })
             }
-            _ => quote!(self.#storage.insert(#key, #rest)),
+            _ => quote!(#storage.insert(#key, #rest)),
         }
     }
     /// Takes a row out of the first index, as a condition: whether it was there.
     fn first_take(&self, rel: RelIx, row: &Ident) -> TokenStream {
         let Shape::State { indexes, .. } = &self.store(rel).shape else { return quote!(true) };
         let Some(p) = indexes.first() else { return quote!(true) };
-        let (storage, key, rest) = (&p.field, self.part(row, &p.prefix), self.part(row, &p.rest));
+        let (storage, key, rest) = (p.write(), self.part(row, &p.prefix), self.part(row, &p.rest));
         match (p.kind, self.sizes_of(rel)) {
             (Kind::Set | Kind::Map, _) if !p.handles.is_empty() => {
-                let handles = self.drop_handles(p, &quote!(__s));
-                quote!(match self.#storage.remove(&#key) {
+                let handles = self.drop_handles(rel, p, &quote!(__s));
+                quote!(match #storage.remove(&#key) {
                     Some(__s) => { #handles true }
                     None => false,
                 })
             }
-            (Kind::Set | Kind::Map | Kind::One, _) => quote!(self.#storage.remove(&#key).is_some()),
+            (Kind::Set | Kind::Map | Kind::One, _) => quote!(#storage.remove(&#key).is_some()),
             (_, Some(view)) => {
                 let sized = self.sized(view, key.clone(), quote!(__n as u64 + 1), quote!(__n as u64));
-                quote!(match self.#storage.remove_sized(&#key, &#rest) {
+                quote!(match #storage.remove_sized(&#key, &#rest) {
                     Some(__n) => { #sized true }
                     None => false,
                 })
             }
-            _ => quote!(self.#storage.remove(&#key, &#rest)),
+            _ => quote!(#storage.remove(&#key, &#rest)),
         }
     }
 
@@ -215,6 +218,7 @@ impl Cx<'_> {
                 quote!(if self.__trace { self.#run(__r, -1); }),
             ),
         };
+        let mut logs = quote!();
         let mut more_up = quote!();
         let mut more_down = quote!();
         if relation.track.new {
@@ -259,8 +263,16 @@ impl Cx<'_> {
         if matches!(relation.class, Class::Table | Class::Var(_)) {
             if relation.durable {
                 let (put, delete) = (self.log_entry(rel, true), self.log_entry(rel, false));
-                more_up.extend(quote!(if self.__logging { #put }));
-                more_down.extend(quote!(if self.__logging { #delete }));
+                let (log, unlog) = (format_ident!("__log{}", rel.0), format_ident!("__unlog{}", rel.0));
+                more_up.extend(quote!(if self.__logging { self.#log(__r); }));
+                more_down.extend(quote!(if self.__logging { self.#unlog(__r); }));
+                // Out of the way of nodes that do not log.
+                logs = quote! {
+                    #[inline(never)]
+                    fn #log(&mut self, __r: &#row_ty) { #put }
+                    #[inline(never)]
+                    fn #unlog(&mut self, __r: &#row_ty) { #delete }
+                };
             }
         } else if !self.store(rel).enumerable {
             let shadow = field("sh", rel);
@@ -280,7 +292,9 @@ impl Cx<'_> {
             });
             more_down.extend(quote!(self.#counts.update_or_remove(&#part, |__n| { *__n -= 1; *__n > 0 });));
         }
-        let inline = if has && !traced { quote!() } else { quote!(#[inline]) };
+        // The rows of sizes pass in a hurry.
+        let sizes = self.accumulator(rel) == Accumulator::Sizes && relation.deltas.len() == 1;
+        let inline = if has && !traced && !sizes { quote!() } else { quote!(#[inline]) };
         let (stored, dropped) = (format_ident!("__stored{}", rel.0), format_ident!("__dropped{}", rel.0));
         let (first_put, first_take) = (self.first_put(rel, &row), self.first_take(rel, &row));
         let delete = if self.store(rel).self_probed {
@@ -304,6 +318,7 @@ impl Cx<'_> {
         };
         quote! {
             #deltas
+            #logs
             #inline
             fn #stored(&mut self, __r: &#row_ty) {
                 #(#puts;)*
@@ -386,7 +401,7 @@ impl Cx<'_> {
         );
         let first = &indexes[0];
         let stored = format_ident!("__stored{}", rel.0);
-        let (storage, key) = (&first.field, self.part(&row, &first.prefix));
+        let (storage, reading, key) = (first.write(), first.read(), self.part(&row, &first.prefix));
         let first_put = self.first_put(rel, &row);
         let body = match (relation.key, first.kind) {
             (None, _) | (Some(_), Kind::Set) => quote! {
@@ -424,7 +439,7 @@ impl Cx<'_> {
                         }
                     });
                     quote! {
-                        if let Some(__old) = self.#storage.get(&#key) {
+                        if let Some(__old) = #reading.get(&#key) {
                             #(#merges)*
                             if #same { return Ok(false); }
                             let __old: #row_ty = #old_row;
@@ -443,7 +458,7 @@ impl Cx<'_> {
                         }
                     };
                     quote! {
-                        if let Some(__old) = self.#storage.#insert {
+                        if let Some(__old) = #storage.#insert {
                             if #same { return Ok(false); }
                             return Err(__core::code::conflict_at(#name, &#key, __rules(__rule), #rules));
                         }
@@ -464,12 +479,27 @@ impl Cx<'_> {
         }
     }
 
+    /// Whether a row that leaves the first index of a table leaves no other trace.
+    fn drops_silently(&self, rel: RelIx) -> bool {
+        let Shape::State { indexes, .. } = &self.store(rel).shape else { return false };
+        let relation = self.rel(rel);
+        let waits =
+            |t: RelIx| matches!(self.rel(t).class, Class::Input(InputKind::Timer { rows }) if rows == rel);
+        indexes.len() == 1
+            && self.deltas(rel).is_none()
+            && !(relation.track.new || relation.track.old || relation.durable)
+            && relation.dirties.is_empty()
+            && relation.watchers.is_empty()
+            && relation.checked_key.is_none()
+            && !self.all().any(waits)
+    }
+
     /// Deletes all rows under the keys of a list, where the first index is that of the keys: each group, or row, is
     /// taken out as a whole. `None` if it is not.
     pub fn delete_groups(&self, rel: RelIx, columns: &[usize]) -> Option<TokenStream> {
         let Shape::State { indexes, .. } = &self.store(rel).shape else { return None };
         let first = indexes.first().filter(|p| p.prefix == columns && !self.store(rel).self_probed)?;
-        let (storage, dropped) = (&first.field, format_ident!("__dropped{}", rel.0));
+        let (storage, dropped) = (first.write(), format_ident!("__dropped{}", rel.0));
         let row_ty = self.row_ty(rel);
         let row = |rest: &dyn Fn(usize) -> TokenStream| {
             tuple((0..self.rel(rel).columns.len()).map(|c| match columns.iter().position(|&x| x == c) {
@@ -491,9 +521,9 @@ impl Cx<'_> {
                     let i = syn::Index::from(i);
                     quote!(__s.#i)
                 });
-                let handles = self.drop_handles(first, &quote!(__s));
+                let handles = self.drop_handles(rel, first, &quote!(__s));
                 quote! {
-                    if let Some(__s) = self.#storage.remove(&__key) {
+                    if let Some(__s) = #storage.remove(&__key) {
                         let _ = &__s;
                         #handles
                         let __row: #row_ty = #row;
@@ -508,15 +538,21 @@ impl Cx<'_> {
                     let group = quote!(::core::clone::Clone::clone(&__key));
                     self.sized(view, group, quote!(__group.len() as u64), quote!(0))
                 });
-                quote! {
-                    let __group = self.#storage.remove_group(&__key);
-                    if !__group.is_empty() {
-                        __changed = true;
-                        #sizes
+                let each = match self.drops_silently(rel) {
+                    true => quote!(),
+                    false => quote! {
                         for __s in __group.iter() {
                             let __row: #row_ty = #row;
                             self.#dropped(&__row);
                         }
+                    },
+                };
+                quote! {
+                    let __group = #storage.remove_group(&__key);
+                    if !__group.is_empty() {
+                        __changed = true;
+                        #sizes
+                        #each
                     }
                 }
             }
@@ -527,19 +563,19 @@ impl Cx<'_> {
     pub fn holds(&self, rel: RelIx, row: &Ident) -> TokenStream {
         let Shape::State { indexes, .. } = &self.store(rel).shape else { return quote!(false) };
         let first = &indexes[0];
-        let (storage, key) = (&first.field, self.part(row, &first.prefix));
+        let (storage, key) = (first.read(), self.part(row, &first.prefix));
         match first.kind {
-            Kind::Set => quote!(self.#storage.contains(&#key)),
+            Kind::Set => quote!(#storage.contains(&#key)),
             Kind::Map | Kind::One => {
                 let same = first.rest.iter().enumerate().map(|(i, c)| {
                     let (i, c) = (syn::Index::from(i), syn::Index::from(*c));
                     quote!(__s.#i == #row.#c)
                 });
-                quote!(self.#storage.get(&#key).is_some_and(|__s| { let _ = __s; true #(&& #same)* }))
+                quote!(#storage.get(&#key).is_some_and(|__s| { let _ = __s; true #(&& #same)* }))
             }
             Kind::Multi | Kind::Ranges => {
                 let rest = self.part(row, &first.rest);
-                quote!(self.#storage.contains(&#key, &#rest))
+                quote!(#storage.contains(&#key, &#rest))
             }
         }
     }
@@ -601,7 +637,7 @@ impl Cx<'_> {
                             let ((group, _), sized) =
                                 (self.aggregate_types(rel), format_ident!("__sized{}", rel.0));
                             method = quote! {
-                                #[inline]
+                                #[inline(always)]
                                 fn #sized(&mut self, __group: &#group, __from: u64, __to: u64) { #change }
                             };
                             quote!()

@@ -22,8 +22,10 @@ impl Cx<'_> {
         self.chains.borrow_mut().clear();
         let body = match step {
             Step::Run(pipelines) => {
-                let bodies = pipelines.iter().map(|p| self.pipeline(p, Mode::Step));
-                let flush = self.flush(pipelines.iter());
+                self.buffered.borrow_mut().clear();
+                let bodies: Vec<_> = pipelines.iter().map(|p| self.pipeline(p, Mode::Step)).collect();
+                let buffered = std::mem::take(&mut *self.buffered.borrow_mut());
+                let flush = self.flush(pipelines.iter(), |rel| buffered.contains(&rel));
                 let checks = self.keyed_events(pipelines.iter());
                 quote!(#(#bodies)* #flush #checks)
             }
@@ -84,13 +86,19 @@ impl Cx<'_> {
     }
 
     /// Inserts the rows that pipelines put into the buffers of tables and recursive events.
-    fn flush<'p>(&self, pipelines: impl Iterator<Item = &'p Pipeline>) -> TokenStream {
+    ///
+    /// `buffered`: into which tables' buffers they did.
+    fn flush<'p>(
+        &self,
+        pipelines: impl Iterator<Item = &'p Pipeline>,
+        buffered: impl Fn(RelIx) -> bool,
+    ) -> TokenStream {
         let mut tables = BTreeSet::new();
         let mut events = BTreeSet::new();
         for emit in pipelines.flat_map(|p| &p.tails).map(|t| &t.emit) {
             if let Emit::Row { rel, .. } = emit {
                 match self.store(*rel).shape {
-                    Shape::State { .. } if self.is_table(*rel) => drop(tables.insert(*rel)),
+                    Shape::State { .. } if self.is_table(*rel) && buffered(*rel) => drop(tables.insert(*rel)),
                     Shape::Event { .. } if self.in_fixpoint(*rel) => drop(events.insert(*rel)),
                     _ => {}
                 }
@@ -326,7 +334,7 @@ impl Cx<'_> {
         let clear = queues.iter().map(|r| field("fq", *r));
         let seeds = f.seeds.iter().map(|p| self.pipeline(p, Mode::Fix));
         let everything = || f.seeds.iter().chain(f.deltas.iter().map(|d| &d.pipeline));
-        let flush = self.flush(everything());
+        let flush = self.flush(everything(), |_| true);
         let checks = self.keyed_events(everything());
         // What lower strata took away must be gone before anything is derived from it.
         let first = f.units.iter().map(|u| release_name(*u));

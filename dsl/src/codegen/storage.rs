@@ -25,6 +25,21 @@ pub struct Physical {
     /// Timers whose rows are those of the relation, one for one: their handles stand behind the other columns. Only
     /// the first index has them.
     pub handles: Vec<Attached>,
+    /// Its place in a map that tables share. Only the first index may have one.
+    pub place: Option<Place>,
+}
+
+/// A place in a map that tables share.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Which map.
+    pub joint: usize,
+    /// Which part of its entries.
+    pub part: usize,
+    /// The number of columns of the map's key.
+    pub key: usize,
+    /// Whether the index has more: the rest of them is the key within the part.
+    pub split: bool,
 }
 
 /// A timer whose rows are those of a table.
@@ -182,6 +197,9 @@ impl Stored {
                             && !(relation.track.new || relation.track.old);
                         if table && alone { Accumulator::Direct } else { Accumulator::Pending }
                     }
+                    ViewStorage::Nothing | ViewStorage::Set if !probed && carried(plan, ix).is_some() => {
+                        Accumulator::Direct
+                    }
                     ViewStorage::GroupSize { rel, index, lags: false, .. }
                         if !probed
                             // It goes through every size on the way, and in the phase of deletions a row that comes
@@ -298,21 +316,53 @@ pub fn attach(plan: &RolePlan, stored: &mut [Stored]) {
         let Shape::State { accumulator: Accumulator::Direct, .. } = stored[view.index()].shape else {
             continue;
         };
-        let Class::View { storage: ViewStorage::Projection { rel, columns, .. }, .. } =
-            &plan.relation(view).class
-        else {
-            continue;
+        let (rel, columns) = match &plan.relation(view).class {
+            Class::View { storage: ViewStorage::Projection { rel, columns, .. }, .. } => {
+                (*rel, columns.clone())
+            }
+            _ => match carried(plan, view) {
+                Some(carried) => carried,
+                None => continue,
+            },
         };
         let table = &mut stored[rel.index()];
         let Shape::State { indexes, .. } = &mut table.shape else { continue };
         let Some(first) = indexes.first_mut() else { continue };
-        let mut sorted = columns.clone();
-        sorted.sort_unstable();
-        if table.self_probed || !matches!(first.kind, Kind::Set | Kind::Map) || first.prefix != sorted {
+        let whole = first.prefix.iter().all(|c| columns.contains(c));
+        if table.self_probed || !matches!(first.kind, Kind::Set | Kind::Map) || !whole {
             continue;
         }
-        first.handles.push(Attached { timer: RelIx(i as u32), view, columns: columns.clone() });
+        first.handles.push(Attached { timer: RelIx(i as u32), view, columns });
     }
+}
+
+/// The keyed table, and its columns by column of the view, of a view whose rows are the table's, one for one: it names
+/// the whole key, and nothing else decides.
+fn carried(plan: &RolePlan, view: RelIx) -> Option<(RelIx, Vec<usize>)> {
+    let relation = plan.relation(view);
+    let alone = relation.source.is_none()
+        && relation.deltas.is_empty()
+        && relation.dirties.is_empty()
+        && !(relation.track.new || relation.track.old)
+        && !plan.init.iter().flat_map(|p| &p.tails).any(|t| t.emit.now() == Some(view));
+    let (rel, p) = only_delta(plan, view).filter(|_| alone)?;
+    let table = plan.relation(rel);
+    let (Start::Rows { cols, .. }, [tail]) = (&p.start, &p.tails[..]) else { return None };
+    let Emit::Row { args, .. } = &tail.emit else { return None };
+    let plain = cols.iter().all(|c| matches!(c, Col::Bind(_) | Col::Skip));
+    if !matches!(table.class, Class::Table)
+        || p.negated
+        || !plain
+        || !(p.ops.is_empty() && tail.ops.is_empty())
+    {
+        return None;
+    }
+    let column = |e: &PExpr| match e {
+        PExpr::Var(s) => cols.iter().position(|c| matches!(c, Col::Bind(x) if x == s)),
+        _ => None,
+    };
+    let columns = args.iter().map(column).collect::<Option<Vec<_>>>()?;
+    (0..table.key?).all(|c| columns.contains(&c)).then_some((rel, columns))
 }
 
 /// Whether a view's membership is better computed than stored: rows are asked for one by one, and whether one holds
@@ -487,7 +537,7 @@ fn physical(
             _ => Kind::Multi,
         });
         let field = format_ident!("__t{}_{}", ix.0, out.len());
-        out.push(Physical { kind, prefix: columns.to_vec(), rest, field, handles: vec![] });
+        out.push(Physical { kind, prefix: columns.to_vec(), rest, field, handles: vec![], place: None });
     };
     // The first decides membership.
     let last = relation.columns.last();
@@ -569,6 +619,11 @@ mod tests {
         };
         let keyed = "table k(x: u64 => y: u64); k(x, y) <= m(x, y); k(x, _) <- d(x);";
         assert!(handles(&format!("{keyed} timer late(x: u64) after 10ms while k(x, _);")));
+        // With more columns than the key.
+        let timer = format!(
+            "{keyed} timer late(y: u64, x: u64) after 10ms while k(x, y); out(x) @ me <~ late(_, x);"
+        );
+        assert!(ask(&timer, "late", |cx, late| cx.attached(late).is_some()));
         // A row's timer ends when the row stays, is one of several, or is not the key.
         assert!(!handles(&format!("{keyed} timer late(x: u64) after 10ms while k(x, y), if y > 3;")));
         assert!(!handles(&format!("{keyed} timer late(x: u64) after 10ms while k(x, 3);")));

@@ -122,6 +122,14 @@ impl Route {
 
 #[inline]
 fn open(out: &mut Outbox, to: NodeIndex) -> &mut Batch {
+    if out.late.touches(to.0) {
+        finish(out);
+    }
+    open_anyway(out, to)
+}
+
+#[inline]
+fn open_anyway(out: &mut Outbox, to: NodeIndex) -> &mut Batch {
     let at = to.0 as usize;
     if at >= out.batches.len() {
         out.batches.resize_with(at + 1, Batch::default);
@@ -240,46 +248,101 @@ pub fn send_routed(
     by: u64,
     encode: impl FnOnce(&mut Vec<u8>),
 ) {
-    copy(out, route.partition(instance, by).into_iter(), encode);
+    if let Some(to) = route.partition(instance, by) {
+        let batch = open(out, to);
+        encode(&mut batch.bytes);
+        batch.ends.push(batch.bytes.len() as u32);
+    }
 }
 
 /// Sends one message to all partitions of an instance; it is encoded once.
 #[inline]
 pub fn send_every(out: &mut Outbox, route: Route, instance: u32, encode: impl FnOnce(&mut Vec<u8>)) {
-    copy(out, route.nodes(instance), encode);
+    if let Some(first) = route.node(instance) {
+        copy(out, Nodes { first: first.0, count: route.partitions, step: 1 }, encode);
+    }
 }
 
 /// Sends one message to all instances; it is encoded once.
 #[inline]
 pub fn broadcast(out: &mut Outbox, route: Route, encode: impl FnOnce(&mut Vec<u8>)) {
-    copy(out, (0..route.instances).filter_map(move |i| route.node(i)), encode);
+    copy(out, Nodes { first: route.first, count: route.instances, step: route.partitions }, encode);
 }
 
 /// The same to the partition of each instance that a value chooses.
 #[inline]
 pub fn broadcast_routed(out: &mut Outbox, route: Route, by: u64, encode: impl FnOnce(&mut Vec<u8>)) {
-    copy(out, (0..route.instances).filter_map(move |i| route.partition(i, by)), encode);
+    if let Some(first) = route.partition(0, by) {
+        copy(out, Nodes { first: first.0, count: route.instances, step: route.partitions }, encode);
+    }
 }
 
 /// The same to all partitions of all instances.
 #[inline]
 pub fn broadcast_every(out: &mut Outbox, route: Route, encode: impl FnOnce(&mut Vec<u8>)) {
-    copy(out, (0..route.instances).flat_map(move |i| route.nodes(i)), encode);
+    copy(out, Nodes { first: route.first, count: route.instances * route.partitions, step: 1 }, encode);
 }
 
-/// Sends one message to nodes in ascending order; it is encoded once.
+/// Nodes with numbers at equal distances.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Nodes {
+    first: u32,
+    count: u32,
+    step: u32,
+}
+
+/// Messages to several nodes that stand in the first one's batch only, as yet: the last ones there. Those of a whole
+/// run are copied at once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Late {
+    to: Nodes,
+    /// Where they begin in the batch.
+    bytes: usize,
+    ends: usize,
+}
+
+impl Late {
+    /// Whether a node's batch is one of those.
+    #[inline]
+    fn touches(&self, node: u32) -> bool {
+        self.to.count > 0 && node.wrapping_sub(self.to.first) < self.to.count * self.to.step
+    }
+}
+
+/// Sends one message to nodes; it is encoded once.
 #[inline]
-fn copy(out: &mut Outbox, mut nodes: impl Iterator<Item = NodeIndex>, encode: impl FnOnce(&mut Vec<u8>)) {
-    let Some(first) = nodes.next() else { return };
-    let batch = open(out, first);
-    let start = batch.bytes.len();
+fn copy(out: &mut Outbox, to: Nodes, encode: impl FnOnce(&mut Vec<u8>)) {
+    if to.count == 0 {
+        return;
+    }
+    if out.late.to != to {
+        finish(out);
+        let batch = out.batches.get(to.first as usize);
+        let (bytes, ends) = batch.map_or((0, 0), |batch| (batch.bytes.len(), batch.ends.len()));
+        out.late = Late { to, bytes, ends };
+    }
+    let batch = open_anyway(out, NodeIndex(to.first));
     encode(&mut batch.bytes);
     batch.ends.push(batch.bytes.len() as u32);
-    for to in nodes {
-        open(out, to);
-        let (low, high) = out.batches.split_at_mut(to.0 as usize);
-        high[0].bytes.extend_from_slice(&low[first.0 as usize].bytes[start..]);
-        high[0].ends.push(high[0].bytes.len() as u32);
+}
+
+/// Begins a tick's output.
+#[inline]
+pub fn begin(out: &mut Outbox) {
+    out.late = Late::default();
+}
+
+/// Ends a tick's output: copies what is still to be copied.
+pub fn finish(out: &mut Outbox) {
+    let Late { to, bytes, ends } = std::mem::take(&mut out.late);
+    for number in 1..to.count {
+        let node = to.first + number * to.step;
+        open_anyway(out, NodeIndex(node));
+        let (low, high) = out.batches.split_at_mut(node as usize);
+        let (from, batch) = (&low[to.first as usize], &mut high[0]);
+        let start = batch.bytes.len();
+        batch.bytes.extend_from_slice(&from.bytes[bytes..]);
+        batch.ends.extend(from.ends[ends..].iter().map(|end| (*end as usize - bytes + start) as u32));
     }
 }
 
@@ -664,6 +727,85 @@ pub fn log(out: &mut Vec<u8>, table: u64, operation: u8) {
 pub fn read_log(input: &mut Reader<'_>) -> Result<(u64, u8), WireError> {
     let word = input.varint()?;
     Ok((word >> 1, (word & 1) as u8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a batch holds, message by message.
+    fn messages(batch: &Batch) -> Vec<Vec<u8>> {
+        let starts = [0].into_iter().chain(batch.ends.iter().copied());
+        starts
+            .zip(&batch.ends)
+            .map(|(start, end)| batch.bytes[start as usize..*end as usize].to_vec())
+            .collect()
+    }
+
+    #[test]
+    fn everyone_gets_what_was_sent_in_order() {
+        let mut layout = Layout::of(&[1, 3, 2]);
+        layout.roles[2].partitions = 2;
+        let routes = [Route::new(&layout, 0), Route::new(&layout, 1), Route::new(&layout, 2)];
+        let mut out = Outbox::default();
+        let mut expected = vec![Vec::<Vec<u8>>::new(); layout.nodes() as usize];
+        let mut dice = crate::store::tests::Dice::new(5);
+        for round in 0..200u32 {
+            begin(&mut out);
+            for n in 0..dice.below(30) as u32 {
+                let text = vec![round as u8; (n as usize * 7) % 40 + 1];
+                let encode = |b: &mut Vec<u8>| b.extend_from_slice(&text);
+                let to: Vec<u32> = match dice.below(12) {
+                    0..5 => {
+                        broadcast(&mut out, routes[1], encode);
+                        vec![1, 2, 3]
+                    }
+                    5 => {
+                        send(&mut out, routes[1], n % 3, encode);
+                        vec![1 + n % 3]
+                    }
+                    6 => {
+                        send(&mut out, routes[0], 0, encode);
+                        vec![0]
+                    }
+                    7 => {
+                        broadcast(&mut out, routes[2], encode);
+                        vec![4, 6]
+                    }
+                    8 => {
+                        broadcast_routed(&mut out, routes[2], 3, encode);
+                        vec![5, 7]
+                    }
+                    9 => {
+                        broadcast_every(&mut out, routes[2], encode);
+                        vec![4, 5, 6, 7]
+                    }
+                    10 => {
+                        send_every(&mut out, routes[2], 1, encode);
+                        vec![6, 7]
+                    }
+                    _ => {
+                        send_routed(&mut out, routes[2], 0, 1, encode);
+                        vec![5]
+                    }
+                };
+                to.iter().for_each(|to| expected[*to as usize].push(text.clone()));
+            }
+            finish(&mut out);
+            if dice.below(3) == 0 {
+                let named = out.dirty.len();
+                let dirty: std::collections::BTreeSet<u32> = out.dirty.drain(..).map(|n| n.0).collect();
+                assert_eq!(named, dirty.len(), "each once");
+                for (node, expected) in expected.iter_mut().enumerate() {
+                    assert_eq!(dirty.contains(&(node as u32)), !expected.is_empty());
+                    let Some(batch) = out.batches.get_mut(node) else { continue };
+                    assert_eq!(messages(batch), *expected);
+                    (batch.bytes, batch.ends) = (Vec::new(), Vec::new());
+                    expected.clear();
+                }
+            }
+        }
+    }
 }
 
 /// The address type of a role.

@@ -129,6 +129,8 @@ pub struct Outbox {
     /// columns. To be handed over once the log record is stable. They are in the record too, so that the first
     /// tick after a recovery gives again those of replayed records.
     pub events: Batch,
+    /// Of compiled code, within a tick: what is still to be copied.
+    pub(crate) late: crate::code::Late,
 }
 
 /// Encoded messages to one node. Each message is its relation's tag, then its columns.

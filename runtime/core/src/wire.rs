@@ -111,7 +111,14 @@ impl<'a> Reader<'a> {
 pub fn put_varint(n: u64, out: &mut Vec<u8>) {
     if n < 1 << 7 {
         out.push((n as u8) << 1);
-    } else if n < 1 << 56 {
+    } else {
+        put_long(n, out);
+    }
+}
+
+/// The same for what needs more than one byte.
+fn put_long(n: u64, out: &mut Vec<u8>) {
+    if n < 1 << 56 {
         let more = (63 - n.leading_zeros() as usize) / 7;
         let word = n << (more + 1) | ((1 << more) - 1);
         // A whole word is one store; what is too much is dropped again.
