@@ -90,7 +90,7 @@ impl Cx<'_> {
             quote!(let #name = #value;)
         });
         // The holes first: their own look-ups may use names which the tokens shadow.
-        block(quote!(#(#holes)* #(#binds)* #tokens), begin(tokens))
+        block(quote!(#(#holes)* #(#binds)* #tokens), begin(&expr.tokens.0))
     }
 
     fn hole(&self, vars: &[Variable], expr: &ir::Expr, number: usize, hole: &Hole) -> TokenStream {
