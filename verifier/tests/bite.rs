@@ -63,7 +63,6 @@ impl Case {
             report.failure.unwrap_or_else(|| panic!("{} got away: {events} events", self.protocol.name()));
         let (plan, violation) = failure.smallest();
         let shrunk = failure.shrunk.as_ref().expect("it was shrunk");
-        assert!(shrunk.took.as_secs() < 60, "{:?}", shrunk.took);
         let file = Counterexample::new(&tester, plan, violation);
         assert_eq!(Counterexample::parse(&file.text()).unwrap(), file);
         let read = file.plan(self.protocol).unwrap();

@@ -194,7 +194,8 @@ impl Stored {
                         let alone = relation.source.is_none()
                             && relation.deltas.is_empty()
                             && relation.dirties.is_empty()
-                            && !(relation.track.new || relation.track.old);
+                            && !relation.track.new
+                            && !relation.track.old;
                         if table && alone { Accumulator::Direct } else { Accumulator::Pending }
                     }
                     ViewStorage::Nothing | ViewStorage::Set if !probed && carried(plan, ix).is_some() => {
@@ -204,7 +205,8 @@ impl Stored {
                         if !probed
                             // It goes through every size on the way, and in the phase of deletions a row that comes
                             // and goes again would stay new.
-                            && !(relation.track.new || relation.track.old)
+                            && !relation.track.new
+                            && !relation.track.old
                             && sized(plan, ix, *rel, *index, integer)
                             && group_columns(relation).is_some() =>
                     {
@@ -343,18 +345,16 @@ fn carried(plan: &RolePlan, view: RelIx) -> Option<(RelIx, Vec<usize>)> {
     let alone = relation.source.is_none()
         && relation.deltas.is_empty()
         && relation.dirties.is_empty()
-        && !(relation.track.new || relation.track.old)
+        && !relation.track.new
+        && !relation.track.old
         && !plan.init.iter().flat_map(|p| &p.tails).any(|t| t.emit.now() == Some(view));
     let (rel, p) = only_delta(plan, view).filter(|_| alone)?;
     let table = plan.relation(rel);
     let (Start::Rows { cols, .. }, [tail]) = (&p.start, &p.tails[..]) else { return None };
     let Emit::Row { args, .. } = &tail.emit else { return None };
     let plain = cols.iter().all(|c| matches!(c, Col::Bind(_) | Col::Skip));
-    if !matches!(table.class, Class::Table)
-        || p.negated
-        || !plain
-        || !(p.ops.is_empty() && tail.ops.is_empty())
-    {
+    let whole = p.ops.is_empty() && tail.ops.is_empty();
+    if !matches!(table.class, Class::Table) || p.negated || !plain || !whole {
         return None;
     }
     let column = |e: &PExpr| match e {

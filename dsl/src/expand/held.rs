@@ -89,13 +89,15 @@ pub(super) fn hold(
     line("}".into());
 }
 
+/// A head as text, over variables.
+type Leaves = Box<dyn Fn(&[String]) -> String>;
+
 /// A head that makes something leave.
 struct Output {
     of: String,
     types: Vec<Tokens>,
     args: Vec<Expr>,
-    /// The head, over variables.
-    leaves: Box<dyn Fn(&[String]) -> String>,
+    leaves: Leaves,
 }
 
 fn output(p: &Protocol, head: &Head) -> Option<Output> {
@@ -112,10 +114,10 @@ fn output(p: &Protocol, head: &Head) -> Option<Output> {
         _ => None,
     };
     let req = Tokens(quote!(Req));
-    let answer = |word: &'static str, of: String| -> Box<dyn Fn(&[String]) -> String> {
+    let answer = |word: &'static str, of: String| -> Leaves {
         Box::new(move |v| format!("{word} {of}({})", v.join(", ")))
     };
-    let (types, args, leaves): (Vec<Tokens>, Vec<Expr>, Box<dyn Fn(&[String]) -> String>) = match head {
+    let (types, args, leaves): (Vec<Tokens>, Vec<Expr>, Leaves) = match head {
         Head::Send { args, to, .. } => {
             let types = relation.columns.iter().map(|c| c.ty.clone());
             let name = of.clone();

@@ -729,6 +729,45 @@ pub fn read_log(input: &mut Reader<'_>) -> Result<(u64, u8), WireError> {
     Ok((word >> 1, (word & 1) as u8))
 }
 
+/// The address type of a role.
+#[macro_export]
+macro_rules! address {
+    ($(#[$doc:meta])* $name:ident, $text:literal, $role:literal) => {
+        $(#[$doc])*
+        #[allow(non_camel_case_types)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        pub struct $name {
+            /// The instance.
+            pub index: u32,
+        }
+        impl $name {
+            /// The address of an instance.
+            pub const fn new(index: u32) -> $name {
+                $name { index }
+            }
+            /// The instance as a number to calculate with.
+            pub const fn index(self) -> u64 {
+                self.index as u64
+            }
+        }
+        impl ::core::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                ::core::write!(f, "{}.{}", $text, self.index)
+            }
+        }
+        impl $crate::data::Address for $name {
+            const ROLE: u16 = $role;
+            const NAME: &'static str = $text;
+            fn from_index(index: u32) -> $name {
+                $name { index }
+            }
+            fn to_index(self) -> u32 {
+                self.index
+            }
+        }
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -806,43 +845,4 @@ mod tests {
             }
         }
     }
-}
-
-/// The address type of a role.
-#[macro_export]
-macro_rules! address {
-    ($(#[$doc:meta])* $name:ident, $text:literal, $role:literal) => {
-        $(#[$doc])*
-        #[allow(non_camel_case_types)]
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-        pub struct $name {
-            /// The instance.
-            pub index: u32,
-        }
-        impl $name {
-            /// The address of an instance.
-            pub const fn new(index: u32) -> $name {
-                $name { index }
-            }
-            /// The instance as a number to calculate with.
-            pub const fn index(self) -> u64 {
-                self.index as u64
-            }
-        }
-        impl ::core::fmt::Debug for $name {
-            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                ::core::write!(f, "{}.{}", $text, self.index)
-            }
-        }
-        impl $crate::data::Address for $name {
-            const ROLE: u16 = $role;
-            const NAME: &'static str = $text;
-            fn from_index(index: u32) -> $name {
-                $name { index }
-            }
-            fn to_index(self) -> u32 {
-                self.index
-            }
-        }
-    };
 }
