@@ -78,8 +78,10 @@ pub fn run(args: &Verify, protocols: &Protocols) -> Result {
 /// Checks of what the library's protocols promise to their clients, beside their own properties.
 pub fn usual_checks(protocol: &dyn Protocol) -> Vec<CheckMaker> {
     match protocol.name() {
-        "two_pc" => vec![AtomicCommit::maker("commit", "applied", 1, "participant")],
-        "multi_paxos" => vec![Linearizable::maker(kv::Store)],
+        "two_pc" | "two_pc_scaled" | "two_pc_ender" => {
+            vec![AtomicCommit::maker("commit", "applied", 1, "participant")]
+        }
+        "multi_paxos" | "multi_paxos_scaled" => vec![Linearizable::maker(kv::Store)],
         _ => Vec::new(),
     }
 }
@@ -87,7 +89,7 @@ pub fn usual_checks(protocol: &dyn Protocol) -> Vec<CheckMaker> {
 /// What clients of the library's protocols ask for: of any other, random values.
 pub fn usual_workload(protocol: &dyn Protocol, layout: Arc<Layout>) -> Workload {
     match protocol.name() {
-        "multi_paxos" => Workload::of(protocol, layout, kv::commands()),
+        "multi_paxos" | "multi_paxos_scaled" => Workload::of(protocol, layout, kv::commands()),
         _ => Workload::random(protocol, layout),
     }
 }

@@ -79,6 +79,6 @@ fn an_image_that_lacks_a_key_is_noticed() {
     println!("{} events: {failure}", report.events);
     let (plan, violation) = failure.smallest();
     assert_eq!(violation.property, "linearizable");
-    assert!(violation.text.contains("of key \"c\""), "{violation}");
+    assert!(violation.text.contains("of key b\"c\""), "{violation}");
     assert!(plan.requests() < 80, "{failure}");
 }

@@ -90,8 +90,10 @@ fn two_phase_commit() {
 #[test]
 fn multi_paxos() {
     // What only a leader does: a majority's promises for one ballot do not come by chance. See the next test.
-    let leading =
-        ["accepts", "assign", "backing", "enlist", "leading", "open", "propose", "pulse", "push", "won"];
+    let leading = [
+        "accepts", "assign", "backing", "enlist", "leading", "open", "propose", "pulse", "push", "ready",
+        "won",
+    ];
     compare(multi_paxos::multi_paxos::protocol(), &[2, 3, 3], 30, 60, &leading);
 }
 

@@ -54,7 +54,7 @@ impl Model for Store {
 /// value it saw; half of the expectations of a compare-and-set are of a value that was written shortly before.
 pub fn commands() -> Arc<Generator> {
     Arc::new(|dice: &mut Dice, number: u32| {
-        let key = Value::str(["a", "b", "c", "d"][dice.below(4)]);
+        let key = Value::Bytes(Bytes::from_static([b"a", b"b", b"c", b"d"][dice.below(4)]));
         let bytes = |n: u32| Value::Bytes(Bytes::from(format!("v{n}")));
         let fresh = if dice.below(8) == 0 { bytes(0) } else { bytes(number) };
         let command = match dice.below(8) {
