@@ -36,12 +36,12 @@
 
 use crate::analysis::accumulate::Growing;
 use crate::analysis::walk::{self, Form};
-use crate::analysis::{Against, Cone, Side, Sides, Way, local_head};
+use crate::analysis::{Against, Cone, Side, Sides, Way, units};
 use crate::common;
 use crate::cut::Cut;
 use crate::functional;
 use crate::verdict::{Assumption, Evidence, Item, Outcome};
-use anabranch_dsl::ir::{Head, Hole, Literal, Protocol, RelId, RelationKind, RuleId, Version};
+use anabranch_dsl::ir::{Head, Literal, Protocol, RelId, RelationKind, RuleId, Version};
 use std::collections::BTreeSet;
 
 /// The rewrite's name in items.
@@ -111,7 +111,7 @@ fn check(s: &Sides<'_>, general: bool) -> Result<crate::Shown, Against> {
 }
 
 fn levels(s: &Sides<'_>) -> Result<(), Against> {
-    match s.crossings.iter().find(|c| c.way == Way::Level) {
+    match units::level(s) {
         None => Ok(()),
         Some(c) => Err(Against::new("level", c.place, format!("`{}` crosses as state", s.name(c.rel)))
             .here("read here")
@@ -120,15 +120,10 @@ fn levels(s: &Sides<'_>) -> Result<(), Against> {
 }
 
 fn kept(s: &Sides<'_>, id: RuleId) -> Result<(), Against> {
-    let rule = s.rule(id);
-    let Some(head) = local_head(s.p, rule) else { return Ok(()) };
-    let machine = s.p.machines.iter().any(|m| m.durable && [m.feed, m.load, m.save].contains(&head));
-    if !machine && (!s.relation(head).durable || s.relation(head).ghost) {
-        return Ok(());
-    }
+    let Some(head) = units::durable_head(s, id) else { return Ok(()) };
     Err(Against::new(
         "kept",
-        rule.place,
+        s.rule(id).place,
         format!("`{}` is durable, and a crash may take the unit of the tick that wrote it", s.name(head)),
     )
     .here("written by the half that feeds the other")
@@ -136,10 +131,9 @@ fn kept(s: &Sides<'_>, id: RuleId) -> Result<(), Against> {
 }
 
 fn clock(s: &Sides<'_>, id: RuleId) -> Result<(), Against> {
-    let takes = |e: &&anabranch_dsl::ir::Expr| walk::holes(e).iter().any(|h| matches!(h, Hole::NowMs));
-    match walk::exprs(s.rule(id)).into_iter().find(takes) {
+    match units::clock(s, id) {
         None => Ok(()),
-        Some(e) => Err(Against::new("clock", e.place, "this tick counts as later than it was")
+        Some(place) => Err(Against::new("clock", place, "this tick counts as later than it was")
             .here("reads the clock")
             .help("let whoever sends the input read the time")),
     }
@@ -161,7 +155,7 @@ fn ordered(s: &Sides<'_>, id: RuleId) -> Result<(), Against> {
 
 /// What crosses does so in the first tick of a macro-step.
 fn first_ticks(s: &Sides<'_>) -> Result<(), Against> {
-    let first = First::of(s);
+    let events = units::first_tick(s, |events, id| first(s, events, id));
     for c in s.crossings.iter().filter(|c| c.to != s.up) {
         let rules = c.rules.iter().map(|id| s.rule(*id));
         let edges: Vec<&[Literal]> = rules
@@ -170,10 +164,10 @@ fn first_ticks(s: &Sides<'_>) -> Result<(), Against> {
             .map(std::slice::from_ref)
             .collect();
         let right = match &c.way {
-            Way::Event => first.events.contains(&c.rel),
+            Way::Event => events.contains(&c.rel),
             Way::Edge(_) | Way::Join(_) => {
                 let reader = *c.rules.first().expect("an edge is read by rules");
-                edges.iter().all(|body| first.edge(s, reader, body))
+                edges.iter().all(|body| first_edge(s, &events, reader, body))
             }
             Way::Level => false,
         };
@@ -193,84 +187,44 @@ fn first_ticks(s: &Sides<'_>) -> Result<(), Against> {
     Ok(())
 }
 
-/// What can happen only in the first tick of a macro-step.
-struct First {
-    /// Inputs, timers, and what they alone make happen.
-    events: BTreeSet<RelId>,
+/// A rule that takes effect at once, and has an event of a first tick.
+fn first(s: &Sides<'_>, events: &BTreeSet<RelId>, id: RuleId) -> bool {
+    let rule = s.rule(id);
+    let edge = || rule.body.iter().any(|l| first_edge(s, events, id, std::slice::from_ref(l)));
+    units::driven(s, events, id) || matches!(rule.head, Head::Now { .. }) && edge()
 }
 
-impl First {
-    fn of(s: &Sides<'_>) -> First {
-        let input = |r: &RelId| {
-            matches!(
-                s.relation(*r).kind,
-                RelationKind::Message | RelationKind::Request(_) | RelationKind::Timer(_)
-            )
-        };
-        let mut first = First { events: s.relations.keys().copied().filter(input).collect() };
-        loop {
-            let more: Vec<RelId> = s
-                .relations
-                .keys()
-                .copied()
-                .filter(|r| !first.events.contains(r) && matches!(s.relation(*r).kind, RelationKind::Event))
-                .filter(|r| {
-                    let rules = walk::writers(s.p, *r);
-                    !rules.is_empty() && rules.iter().all(|id| first.rule(s, *id))
-                })
-                .collect();
-            if more.is_empty() {
-                return first;
-            }
-            first.events.extend(more);
-        }
+/// An edge that only first ticks can bring. What it reads grows in first ticks alone: deletions make nothing true that
+/// holds of more and more rows.
+fn first_edge(s: &Sides<'_>, events: &BTreeSet<RelId>, id: RuleId, literal: &[Literal]) -> bool {
+    let mut growing = Growing::new(s);
+    growing.harmless =
+        s.rules.keys().copied().filter(|id| matches!(s.rule(*id).head, Head::Delete { .. })).collect();
+    let inside: &[Literal] = match literal {
+        [Literal::NewJoin(body, _)] => body,
+        [Literal::Atom(atom)] if atom.version == Version::New && !atom.negated => literal,
+        _ => return false,
+    };
+    if growing.body(id, inside).is_err() || growing.edge(id, literal).is_err() {
+        return false;
     }
-
-    /// A rule that takes effect at once, and has an event of a first tick.
-    fn rule(&self, s: &Sides<'_>, id: RuleId) -> bool {
-        let rule = s.rule(id);
-        let literals = rule.body.iter().map(std::slice::from_ref);
-        let mut driven = walk::mentions(rule).iter().any(|m| m.drives(s.p) && self.events.contains(&m.rel));
-        driven |= literals.into_iter().any(|l| self.edge(s, id, l));
-        matches!(rule.head, Head::Now { .. }) && driven
-    }
-
-    /// An edge that only first ticks can bring. What it reads grows in first ticks alone: deletions make nothing true that
-    /// holds of more and more rows.
-    fn edge(&self, s: &Sides<'_>, id: RuleId, literal: &[Literal]) -> bool {
-        let mut growing = Growing::new(s);
-        growing.harmless =
-            s.rules.keys().copied().filter(|id| matches!(s.rule(*id).head, Head::Delete { .. })).collect();
-        let inside: &[Literal] = match literal {
-            [Literal::NewJoin(body, _)] => body,
-            [Literal::Atom(atom)] if atom.version == Version::New && !atom.negated => literal,
-            _ => return false,
-        };
-        if growing.body(id, inside).is_err() || growing.edge(id, literal).is_err() {
-            return false;
+    let (mut seen, mut todo) = (BTreeSet::new(), Vec::new());
+    todo.extend(walk::body_mentions(inside).iter().map(|m| m.rel));
+    while let Some(rel) = todo.pop() {
+        if s.is_static(rel) || !seen.insert(rel) {
+            continue;
         }
-        let (mut seen, mut todo) = (BTreeSet::new(), Vec::new());
-        todo.extend(walk::body_mentions(inside).iter().map(|m| m.rel));
-        while let Some(rel) = todo.pop() {
-            if s.is_static(rel) || !seen.insert(rel) {
-                continue;
-            }
-            let view = matches!(s.relation(rel).kind, RelationKind::View);
-            for id in walk::writers(s.p, rel) {
-                let rule = s.rule(id);
-                if view {
-                    todo.extend(walk::body_mentions(&rule.body).iter().map(|m| m.rel));
-                } else if !matches!(rule.head, Head::Delete { .. }) {
-                    let driven =
-                        walk::mentions(rule).iter().any(|m| m.drives(s.p) && self.events.contains(&m.rel));
-                    if !matches!(rule.head, Head::Now { .. }) || !driven {
-                        return false;
-                    }
-                }
+        let view = matches!(s.relation(rel).kind, RelationKind::View);
+        for id in walk::writers(s.p, rel) {
+            let rule = s.rule(id);
+            if view {
+                todo.extend(walk::body_mentions(&rule.body).iter().map(|m| m.rel));
+            } else if !matches!(rule.head, Head::Delete { .. }) && !units::driven(s, events, id) {
+                return false;
             }
         }
-        true
     }
+    true
 }
 
 /// A rule of a half that is monotone or maps: no deletion, no `<+`, no negation, no exact count.

@@ -12,7 +12,7 @@
 //!
 //! The two about `start` and `ends` go beyond what is published; `docs/soundness.md` has the programs that break.
 
-use crate::analysis::{Against, Side, Sides, walk};
+use crate::analysis::{Against, Side, Sides, units, walk};
 use crate::verdict::{Evidence, Item};
 use anabranch_dsl::ir::{Head, Hole, RelId, RelationKind, RuleId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -160,13 +160,13 @@ fn start(s: &Sides<'_>) -> Result<(), Against> {
     Ok(())
 }
 
-fn reads_clock(s: &Sides<'_>, id: RuleId) -> bool {
-    walk::exprs(s.rule(id)).into_iter().flat_map(walk::holes).any(|h| matches!(h, Hole::NowMs))
-}
-
 fn clock(s: &Sides<'_>) -> Result<(), Against> {
-    let found: Vec<(RuleId, Side)> =
-        s.rules.iter().filter(|(id, _)| reads_clock(s, **id)).map(|(id, side)| (*id, *side)).collect();
+    let found: Vec<(RuleId, Side)> = s
+        .rules
+        .iter()
+        .filter(|(id, _)| units::clock(s, **id).is_some())
+        .map(|(id, side)| (*id, *side))
+        .collect();
     let Some((first, side)) = found.first() else { return Ok(()) };
     match found.iter().find(|(_, other)| other != side) {
         None => Ok(()),

@@ -27,13 +27,12 @@
 //! defers no event, reads neither `new` nor `old`, and has no rule for a table without an event. Or it defers nothing at all.
 
 use crate::analysis::walk::Form;
-use crate::analysis::{Against, Cone, Side, Sides, Way, answers, local_head, walk};
+use crate::analysis::{Against, Cone, Side, Sides, Way, answers, units, walk};
 use crate::common;
 use crate::cut::Cut;
 use crate::functional;
 use crate::verdict::{Assumption, Evidence, Item, Outcome};
-use anabranch_dsl::ir::{Head, Hole, Protocol, RelId, RelationKind, RuleId, Version};
-use std::collections::BTreeSet;
+use anabranch_dsl::ir::{Head, Protocol, RuleId, Version};
 
 /// The rewrite's name in items.
 pub const NAME: &str = "state_machine";
@@ -77,7 +76,7 @@ fn check(s: &Sides<'_>, cone: &Cone) -> Result<crate::Shown, Against> {
 }
 
 fn levels(s: &Sides<'_>) -> Result<(), Against> {
-    match s.crossings.iter().find(|c| c.way == Way::Level) {
+    match units::level(s) {
         None => Ok(()),
         Some(c) => Err(Against::new("level", c.place, format!("`{}` crosses as state", s.name(c.rel)))
             .here("read here")
@@ -86,15 +85,10 @@ fn levels(s: &Sides<'_>) -> Result<(), Against> {
 }
 
 fn keeps(s: &Sides<'_>, id: RuleId) -> Result<(), Against> {
-    let rule = s.rule(id);
-    let Some(head) = local_head(s.p, rule) else { return Ok(()) };
-    let machine = s.p.machines.iter().any(|m| m.durable && [m.feed, m.load, m.save].contains(&head));
-    if !machine && (!s.relation(head).durable || s.relation(head).ghost) {
-        return Ok(());
-    }
+    let Some(head) = units::durable_head(s, id) else { return Ok(()) };
     Err(Against::new(
         "kept",
-        rule.place,
+        s.rule(id).place,
         format!("`{}` is durable, and a unit that a crash takes would be missing in it", s.name(head)),
     )
     .here("written in the part")
@@ -102,16 +96,13 @@ fn keeps(s: &Sides<'_>, id: RuleId) -> Result<(), Against> {
 }
 
 fn clock(s: &Sides<'_>, id: RuleId) -> Result<(), Against> {
-    let takes = |e: &&anabranch_dsl::ir::Expr| walk::holes(e).iter().any(|h| matches!(h, Hole::NowMs));
-    match walk::exprs(s.rule(id)).into_iter().find(takes) {
+    match units::clock(s, id) {
         None => Ok(()),
-        Some(e) => Err(Against::new(
-            "clock",
-            e.place,
-            "the part takes a unit later than the tick that it comes from",
-        )
-        .here("reads the clock")
-        .help("read the time upstream, and let it cross in a column")),
+        Some(place) => {
+            Err(Against::new("clock", place, "the part takes a unit later than the tick that it comes from")
+                .here("reads the clock")
+                .help("read the time upstream, and let it cross in a column"))
+        }
     }
 }
 
@@ -121,7 +112,7 @@ fn sub_ticks(s: &Sides<'_>, moved: &[RuleId]) -> Result<&'static str, Against> {
     let Some(deferring) = moved.iter().find(defers) else {
         return Ok("the part defers nothing");
     };
-    let first = first_sub_tick(s);
+    let first = units::first_tick(s, |events, id| units::driven(s, events, id));
     let late =
         s.crossings.iter().find(|c| c.to == Side::Moves && !(c.way == Way::Event && first.contains(&c.rel)));
     let Some(late) = late else {
@@ -164,37 +155,4 @@ fn sub_ticks(s: &Sides<'_>, moved: &[RuleId]) -> Result<&'static str, Against> {
         }
     }
     Ok("the part does nothing between units but change tables")
-}
-
-/// Events that hold only in the first tick of a macro-step: inputs, timers, and what they alone make happen.
-fn first_sub_tick(s: &Sides<'_>) -> BTreeSet<RelId> {
-    let input = |r: &RelId| {
-        matches!(
-            s.relation(*r).kind,
-            RelationKind::Message | RelationKind::Request(_) | RelationKind::Timer(_)
-        )
-    };
-    let mut out: BTreeSet<RelId> = s.relations.keys().copied().filter(input).collect();
-    loop {
-        let more: Vec<RelId> = s
-            .relations
-            .keys()
-            .copied()
-            .filter(|r| !out.contains(r) && matches!(s.relation(*r).kind, RelationKind::Event))
-            .filter(|r| {
-                let rules = walk::writers(s.p, *r);
-                !rules.is_empty()
-                    && rules.iter().all(|id| {
-                        let rule = s.rule(*id);
-                        let driven =
-                            walk::mentions(rule).iter().any(|m| m.drives(s.p) && out.contains(&m.rel));
-                        matches!(rule.head, Head::Now { .. }) && driven
-                    })
-            })
-            .collect();
-        if more.is_empty() {
-            return out;
-        }
-        out.extend(more);
-    }
 }

@@ -3,7 +3,7 @@
 //! [`sides`] says what a cut does to a role, [`cone`] what depends on what crosses, [`maps`] and [`repeats`] which rules
 //! may follow one fact, [`accumulate`] what only grows, [`forget`] which deletions are harmless, [`echo`] which messages
 //! answer what has crossed,
-//! [`answers`] which of several answers is the first, [`fate`] what a crash of one part means.
+//! [`answers`] which of several answers is the first, [`units`] what may cross in units, [`fate`] what a crash of one part means.
 
 pub mod accumulate;
 mod against;
@@ -16,6 +16,7 @@ pub mod forget;
 pub mod maps;
 pub mod repeats;
 pub mod sides;
+pub mod units;
 pub mod walk;
 
 pub use against::Against;
