@@ -19,7 +19,7 @@ impl fmt::Debug for Req {
 }
 
 /// An id drawn by `unique()`; never drawn twice, also not by different nodes or after a crash.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Clone, Copy, Eq, PartialOrd, Ord, Default)]
 pub struct Id {
     /// Routing value, inherited from the event that drew it, so that an id belongs to the partition that
     /// drew it, also after rescaling.
@@ -46,10 +46,26 @@ impl Hash for Req {
     }
 }
 
+impl PartialEq for Id {
+    #[inline(always)]
+    fn eq(&self, other: &Id) -> bool {
+        self.serial == other.serial && self.place() == other.place()
+    }
+}
+
 impl Hash for Id {
-    #[inline]
+    /// Without the route, which an id of a node and a number has once and for all: the ids of a node count up,
+    /// and so do these.
+    #[inline(always)]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let place = u64::from(self.route) << 32 | u64::from(self.node);
-        state.write_u64(self.serial ^ place.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        state.write_u64(self.serial ^ u64::from(self.node).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    }
+}
+
+impl Id {
+    /// Route and node as one word, as they lie in memory.
+    #[inline(always)]
+    fn place(&self) -> u64 {
+        u64::from(self.node) << 32 | u64::from(self.route)
     }
 }

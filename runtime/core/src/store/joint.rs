@@ -1,18 +1,20 @@
 //! Tables with one kind of key in one map: what a program looks up together lies together.
 //!
 //! An entry holds, for one key, what each of the tables has under it; it is there while any of them has
-//! something. The slots of the latest keys are remembered, so that a key that several rules or tables are asked about
-//! is looked up once. Each table is reached through a door that offers what a container of
+//! something. Each table is reached through a door that offers what a container of
 //! its own would: [`Single`] and [`SingleMut`] for [`Map`], [`Several`] and [`SeveralMut`] for
 //! [`Multi`](super::Multi), [`Spans`] and [`SpansMut`] for [`Ranges`](super::Ranges), [`Split`] and [`SplitMut`] for
 //! a map whose keys begin with the joint key.
 
-use super::map::{Map, hash_of};
+#[cfg(doc)]
+use super::map::Map;
 use super::multi::Group;
 use super::pairs::Pairs;
 use super::range::{Integer, RangeSet};
-use std::cell::Cell;
+use slots::Slots;
 use std::hash::Hash;
+
+mod slots;
 
 /// What one table has under a key.
 pub trait Part: Default + Clone {
@@ -101,110 +103,33 @@ mod tuples {
 /// How many tables a joint map holds at most.
 pub const MOST: usize = 6;
 
-/// A key with its entry, or a free place.
-#[derive(Clone, Debug)]
-struct Slot<K, E> {
-    key: K,
-    entry: E,
-}
-
-/// The tables. Entries stand in slots, which are taken again as soon as they are free: those of keys that come
-/// and go stay near. Where a key's slot is says a map.
+/// The tables.
 #[derive(Clone, Debug)]
 pub struct Joint<K, E> {
-    index: Map<K, u32>,
-    slots: Vec<Slot<K, E>>,
-    free: Vec<u32>,
-    /// By some bits of a key's hash: the slot of the latest key with those that was found. Never a free slot that
-    /// had just that key.
-    near: Vec<Cell<u32>>,
-    shift: u32,
+    slots: Slots<K, E>,
 }
-
-/// No slot.
-const NONE: u32 = u32::MAX;
-/// The most keys whose slots are remembered.
-const NEAR: usize = 4096;
-
-/// Slots whose memory is given back when all are free.
-const MANY: usize = 4096;
 
 impl<K, E> Default for Joint<K, E> {
     fn default() -> Self {
-        Joint {
-            index: Map::default(),
-            slots: Vec::new(),
-            free: Vec::new(),
-            near: vec![Cell::new(NONE); 16],
-            shift: 22,
-        }
+        Joint { slots: Slots::default() }
     }
 }
 
 impl<K: Hash + Eq + Clone, E: Parts> Joint<K, E> {
-    /// Where the slot of a key is remembered.
-    #[inline(always)]
-    fn near(&self, key: &K) -> &Cell<u32> {
-        // The hasher multiplies and then turns the upper 26 bits of the product down: the uppermost of these spread keys
-        // that are numbered in order evenly.
-        let place = (hash_of(key) >> self.shift) as usize & (self.near.len() - 1);
-        &self.near[place]
-    }
-    #[inline(always)]
-    fn spot(&self, key: &K) -> Option<usize> {
-        let near = self.near(key);
-        let at = near.get() as usize;
-        if self.slots.get(at).is_some_and(|slot| slot.key == *key) {
-            return Some(at);
-        }
-        self.look_up(key, near)
-    }
-    #[inline(never)]
-    fn look_up(&self, key: &K, near: &Cell<u32>) -> Option<usize> {
-        let at = *self.index.get(key)?;
-        near.set(at);
-        Some(at as usize)
-    }
     #[inline(always)]
     fn find<const N: usize>(&self, key: &K) -> Option<&E::Part>
     where
         E: Has<N>,
     {
-        Some(Has::<N>::part(&self.slots[self.spot(key)?].entry))
+        Some(Has::<N>::part(self.slots.entry(self.slots.spot(key)?)))
     }
     #[inline(always)]
     fn make<const N: usize>(&mut self, key: K) -> &mut E::Part
     where
         E: Has<N>,
     {
-        let near = self.near(&key).get() as usize;
-        let at = match self.slots.get(near) {
-            Some(slot) if slot.key == key => near,
-            _ => self.open(key),
-        };
-        Has::<N>::part_mut(&mut self.slots[at].entry)
-    }
-    /// The slot of a key, made first if there is none.
-    #[inline(never)]
-    fn open(&mut self, key: K) -> usize {
-        let (slots, free) = (&mut self.slots, &mut self.free);
-        let at = *self.index.get_or_insert_with(key.clone(), || match free.pop() {
-            Some(at) => {
-                slots[at as usize].key = key;
-                at
-            }
-            None => {
-                slots.push(Slot { key, entry: E::default() });
-                slots.len() as u32 - 1
-            }
-        });
-        if at as usize * 4 >= self.near.len() && self.near.len() < NEAR {
-            // All is forgotten.
-            self.near = vec![Cell::new(NONE); (self.near.len() * 2).min(NEAR)];
-            self.shift = 26 - self.near.len().ilog2();
-        }
-        self.near(&self.slots[at as usize].key).set(at);
-        at as usize
+        let at = self.slots.make(key);
+        Has::<N>::part_mut(self.slots.entry_mut(at))
     }
     /// Takes something out of a part; an entry of which nothing is left goes.
     #[inline(always)]
@@ -212,31 +137,22 @@ impl<K: Hash + Eq + Clone, E: Parts> Joint<K, E> {
     where
         E: Has<N>,
     {
-        let at = self.spot(key)?;
-        let entry = &mut self.slots[at].entry;
+        let at = self.slots.spot(key)?;
+        let entry = self.slots.entry_mut(at);
         let taken = take(Has::<N>::part_mut(entry));
         if entry.is_nothing() {
-            self.close(key, at);
+            self.slots.close(key, at);
         }
         Some(taken)
     }
-    #[inline(never)]
-    fn close(&mut self, key: &K, at: usize) {
-        self.index.remove(key);
-        self.free.push(at as u32);
-        self.near(key).set(NONE);
-        if self.slots.len() > MANY && self.index.is_empty() {
-            (self.slots, self.free) = (Vec::new(), Vec::new());
-        }
-    }
     /// All entries, and free ones, which have nothing.
     fn iter(&self) -> impl Iterator<Item = (&K, &E)> {
-        self.slots.iter().map(|slot| (&slot.key, &slot.entry))
+        self.slots.iter()
     }
     /// See [`Map::warm`].
     #[inline(always)]
     fn warm(&self, key: &K) -> usize {
-        self.index.get(key).map_or(0, |&at| usize::from(self.slots[at as usize].entry.is_nothing()))
+        self.slots.warm(key).map_or(0, |entry| usize::from(entry.is_nothing()))
     }
     /// A table with at most one row under a key.
     #[inline(always)]
@@ -302,7 +218,7 @@ macro_rules! nearness {
         /// See [`Map::is_large`].
         #[inline(always)]
         pub fn is_large(self) -> bool {
-            self.0.index.is_large()
+            self.0.slots.is_large()
         }
         /// See [`Map::warm`].
         #[inline(always)]
@@ -548,7 +464,7 @@ impl<
     /// See [`Map::is_large`].
     #[inline(always)]
     pub fn is_large(self) -> bool {
-        self.0.index.is_large()
+        self.0.slots.is_large()
     }
     /// See [`Map::warm`].
     #[inline(always)]

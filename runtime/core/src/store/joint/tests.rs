@@ -85,7 +85,7 @@ fn each_table_behaves_as_one_of_its_own() {
                     .chain(ranges.iter().map(|r| *r.0))
                     .chain(split.iter().map(|r| (r.0.0,)))
                     .collect();
-                assert_eq!(joint.index.len(), keys.len());
+                assert_eq!(joint.slots.len(), keys.len());
             }
         }
     }
