@@ -30,6 +30,8 @@ pub struct Cx<'a> {
     pub fields: RefCell<BTreeMap<String, TokenStream>>,
     /// Whether rows for tables may be put there at once: nothing around borrows the node.
     pub direct: Cell<bool>,
+    /// The event whose list the pipeline under construction goes over.
+    pub start: Cell<Option<RelIx>>,
     /// Tables whose buffers the code under construction fills.
     pub buffered: RefCell<BTreeSet<RelIx>>,
     next: Cell<usize>,
@@ -52,6 +54,7 @@ impl<'a> Cx<'a> {
             errors: RefCell::default(),
             fields: RefCell::default(),
             direct: Cell::new(false),
+            start: Cell::new(None),
             buffered: RefCell::default(),
             next: Cell::new(0),
         }

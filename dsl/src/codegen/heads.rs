@@ -83,7 +83,7 @@ impl Cx<'_> {
                     }
                 }}
             }
-            Emit::Send { rel, args, to } => self.send(vars, *rel, args, to, rule, distinct),
+            Emit::Send { rel, args, to } => self.send(vars, *rel, args, to, rule, distinct, mode),
             Emit::Reply { rel, req, args } => {
                 let ir::RelationKind::Request(request) = &self.protocol.relation(*rel).kind else {
                     unreachable!("only requests are answered")
@@ -103,7 +103,7 @@ impl Cx<'_> {
                 quote! {{
                     let __req: __core::id::Req = #req;
                     let __a: #row_ty = #row;
-                    if #once { self.__answers.reply(__req, #tag, |__b| { #(#encode)* let _ = __b; }); }
+                    if #once { self.__answers.reply(__out, __req, #tag, |__b| { #(#encode)* let _ = __b; }); }
                 }}
             }
             Emit::Refuse { rel, req, error } => {
@@ -118,7 +118,7 @@ impl Cx<'_> {
                 quote! {{
                     let __req: __core::id::Req = #req;
                     let __a: #ty = #error;
-                    if #once { self.__answers.refuse(__req, #tag, |__b| __core::data::Data::encode(&__a, __b)); }
+                    if #once { self.__answers.refuse(__out, __req, #tag, |__b| __core::data::Data::encode(&__a, __b)); }
                 }}
             }
             Emit::Redirect { rel, req, to } => {
@@ -131,7 +131,7 @@ impl Cx<'_> {
                 quote! {{
                     let __req: __core::id::Req = #req;
                     let __a: #ty = #to;
-                    if #once { self.__answers.redirect(__req, #tag, __core::data::Address::to_index(__a)); }
+                    if #once { __core::code::redirect(__out, __req, #tag, __core::data::Address::to_index(__a)); }
                 }}
             }
         }
@@ -252,6 +252,7 @@ impl Cx<'_> {
         to: &PExpr,
         rule: u32,
         distinct: bool,
+        mode: Mode,
     ) -> TokenStream {
         let message = self.protocol.relation(rel);
         let role = message.role.expect("messages reach a role");
@@ -264,10 +265,11 @@ impl Cx<'_> {
         if self.compared(rel) {
             let (seen, row, row_ty, encode) = self.sent_row(vars, rel, args);
             let (hash, send, by) = self.one(rel, &row_columns(args.len()));
+            let sole = self.sole_sender(rel, rule, mode).filter(|_| distinct).map(|sole| quote!(#sole ||));
             return quote! {{
                 let __to: #address = #to;
                 let __row: #row_ty = #row;
-                if self.#seen.first(#rule, #distinct, __to.index, ::core::clone::Clone::clone(&__row)) {
+                if #sole self.#seen.first(#rule, #distinct, __to.index, ::core::clone::Clone::clone(&__row)) {
                     #hash
                     __core::code::#send(__out, self.#route, __to.index, #by |__b| {
                         __core::wire::put_varint(#tag as u64, __b);
@@ -319,6 +321,7 @@ impl Cx<'_> {
         args: &[PExpr],
         rule: u32,
         distinct: bool,
+        mode: Mode,
     ) -> TokenStream {
         let role = self.protocol.relation(rel).role.expect("messages reach a role");
         let route = format_ident!("__route_{}", role.index());
@@ -327,6 +330,7 @@ impl Cx<'_> {
             let (seen, row, row_ty, encode) = self.sent_row(vars, rel, args);
             let columns = row_columns(args.len());
             let ((hash, send, by), (_, broadcast, _)) = (self.one(rel, &columns), self.every(rel, &columns));
+            let sole = self.sole_sender(rel, rule, mode).filter(|_| distinct).map(|sole| quote!(#sole ||));
             return quote! {{
                 let __row: #row_ty = #row;
                 #hash
@@ -335,7 +339,7 @@ impl Cx<'_> {
                     __core::wire::put_varint(#tag as u64, __b);
                     #encode
                 };
-                if self.#seen.first_to_all(#rule, #distinct, __n, &__row) {
+                if #sole self.#seen.first_to_all(#rule, #distinct, __n, &__row) {
                     __core::code::#broadcast(__out, self.#route, #by __encode);
                 } else {
                     for __to in 0..__n {

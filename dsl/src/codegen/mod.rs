@@ -22,6 +22,7 @@ mod leaves;
 mod node;
 mod pipeline;
 mod routing;
+mod sole;
 mod state;
 mod steps;
 mod storage;

@@ -264,6 +264,9 @@ impl Cx<'_> {
                             out.push((inbox_field(rel), quote!(::std::vec::Vec<#row>)));
                             if let InputKind::Timer { .. } = kind {
                                 let kind = match self.attached(rel) {
+                                    Some((table, ..)) if self.goes_for_good(table) && !self.jitters(rel) => {
+                                        quote!(__core::store::timer::Line<#row>)
+                                    }
                                     Some(_) => quote!(__core::store::timer::Queue<#row>),
                                     None => quote!(__core::store::timer::Timer<#row>),
                                 };
@@ -418,9 +421,8 @@ impl Cx<'_> {
     pub fn scheduled(&self, rel: RelIx) -> bool {
         self.emits().any(|e| matches!(e, Emit::Next { rel: r, .. } if *r == rel))
     }
-    /// The indexes by which `<-` deletes from it.
     /// How rows of a table are deleted: by which index, with values for which columns.
-    fn deleted(&self, rel: RelIx) -> BTreeSet<(u32, Vec<usize>)> {
+    pub fn deleted(&self, rel: RelIx) -> BTreeSet<(u32, Vec<usize>)> {
         self.emits()
             .filter_map(|e| match e {
                 Emit::Delete { rel: r, index, args, .. } if *r == rel => {
@@ -587,6 +589,7 @@ impl Cx<'_> {
         let mut remove = quote!();
         let mut insert = quote!();
         let mut events = quote!(false);
+        let late = self.late_deletions();
         for rel in self.all() {
             let next = field("x", rel);
             if self.scheduled(rel) && !self.is_table(rel) {
@@ -641,9 +644,19 @@ impl Cx<'_> {
             for (index, columns) in &deleted {
                 let list = self.delete_list(rel, *index, columns);
                 pending.extend(quote!(|| !self.#list.is_empty()));
-                if !scheduled && columns.len() == relation.columns.len() && relation.key.is_none() {
+                let events: Vec<_> =
+                    late.iter().filter(|l| l.table == rel && l.by == (*index, columns.clone())).collect();
+                for l in &events {
+                    let list = event_field(l.event);
+                    pending.extend(quote!(|| !self.#list.is_empty()));
+                }
+                if !scheduled && self.whole_rows(rel, columns) {
                     // Whole rows: nothing to look for.
                     let del = format_ident!("__del{}", rel.0);
+                    for l in &events {
+                        let each = self.delete_row(rel);
+                        remove.extend(self.for_late(l, &quote!(__row), &each));
+                    }
                     remove.extend(quote! {
                         if !self.#list.is_empty() {
                             let mut __rows = ::core::mem::take(&mut self.#list);
@@ -656,6 +669,9 @@ impl Cx<'_> {
                     continue;
                 }
                 if let (false, Some(groups)) = (scheduled, self.delete_groups(rel, columns)) {
+                    for l in &events {
+                        remove.extend(self.for_late(l, &quote!(__key), &groups));
+                    }
                     remove.extend(quote! {
                         if !self.#list.is_empty() {
                             let mut __keys = ::core::mem::take(&mut self.#list);
@@ -743,6 +759,16 @@ impl Cx<'_> {
         }
     }
 
+    /// Whether a timer's rows are due some random time later.
+    fn jitters(&self, timer: RelIx) -> bool {
+        let source = self.rel(timer).source.expect("timers are declared");
+        match &self.protocol.relation(source).kind {
+            RelationKind::Timer(timer) => match &timer.schedule {
+                Schedule::After { jitter, .. } | Schedule::Every { jitter, .. } => jitter.is_some(),
+            },
+            _ => false,
+        }
+    }
     fn timer_rels(&self) -> Vec<(RelIx, RelIx, &ir::Timer, u16)> {
         self.all()
             .filter_map(|rel| match &self.rel(rel).class {

@@ -14,7 +14,12 @@ impl Cx<'_> {
     /// A pipeline as statements. With [`Source::Change`], the row is the local `__r`.
     pub fn pipeline(&self, p: &Pipeline, mode: Mode) -> TokenStream {
         self.direct.set(mode == Mode::Step && self.puts_directly(p));
+        self.start.set(match &p.start {
+            Start::Rows { rel, .. } => Some(*rel),
+            Start::Unit => None,
+        });
         let out = self.whole_pipeline(p, mode);
+        self.start.set(None);
         self.direct.set(false);
         out
     }
@@ -364,7 +369,7 @@ impl Cx<'_> {
         }
         let distinct = mode == Mode::Step && tail.distinct && self.starts_distinct(p);
         let rule = tail.rule.map_or(u32::MAX, |r| r.0);
-        let send = self.send_all(&p.vars, *rel, args, rule, distinct);
+        let send = self.send_all(&p.vars, *rel, args, rule, distinct, mode);
         let body = self.ops(&p.vars, before, start, send);
         Some(quote!({ #body }))
     }

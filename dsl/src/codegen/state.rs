@@ -134,11 +134,13 @@ impl Cx<'_> {
         });
         tuple(rest.chain(handles))
     }
+    /// Whether no row of a table comes back in the tick in which it goes: only what is scheduled or merged does.
+    pub fn goes_for_good(&self, rel: RelIx) -> bool {
+        !self.rel(rel).columns.iter().any(|c| c.lattice.is_some()) && !self.scheduled(rel)
+    }
     /// What becomes of the handles in a value of the first index that was taken out.
     fn drop_handles(&self, rel: RelIx, p: &Physical, value: &TokenStream) -> TokenStream {
-        // Only what is scheduled or merged comes back in the tick in which it goes.
-        let lattice = self.rel(rel).columns.iter().any(|c| c.lattice.is_some());
-        let gone = if lattice || self.scheduled(rel) { quote!(minus) } else { quote!(cease) };
+        let gone = if self.goes_for_good(rel) { quote!(cease) } else { quote!(minus) };
         let all = p.handles.iter().enumerate().map(|(i, a)| {
             let (queue, i) = (field("timer", a.timer), syn::Index::from(p.rest.len() + i));
             quote!(self.#queue.#gone(#value.#i);)
@@ -294,7 +296,11 @@ impl Cx<'_> {
         }
         // The rows of sizes pass in a hurry.
         let sizes = self.accumulator(rel) == Accumulator::Sizes && relation.deltas.len() == 1;
-        let inline = if has && !traced && !sizes { quote!() } else { quote!(#[inline]) };
+        let inline = match () {
+            _ if sizes => quote!(#[inline(always)]),
+            _ if has && !traced => quote!(),
+            _ => quote!(#[inline]),
+        };
         let (stored, dropped) = (format_ident!("__stored{}", rel.0), format_ident!("__dropped{}", rel.0));
         let (first_put, first_take) = (self.first_put(rel, &row), self.first_take(rel, &row));
         let delete = if self.store(rel).self_probed {
@@ -494,6 +500,17 @@ impl Cx<'_> {
             && !self.all().any(waits)
     }
 
+    /// Deletes `__row`, in place.
+    pub fn delete_row(&self, rel: RelIx) -> TokenStream {
+        let row = format_ident!("__row");
+        if self.store(rel).self_probed {
+            let del = format_ident!("__del{}", rel.0);
+            return quote!(if self.#del(&__row) { __changed = true; });
+        }
+        let (taken, dropped) = (self.first_take(rel, &row), format_ident!("__dropped{}", rel.0));
+        quote!(if #taken { self.#dropped(&__row); __changed = true; })
+    }
+
     /// Deletes all rows under the keys of a list, where the first index is that of the keys: each group, or row, is
     /// taken out as a whole. `None` if it is not.
     pub fn delete_groups(&self, rel: RelIx, columns: &[usize]) -> Option<TokenStream> {
@@ -536,7 +553,11 @@ impl Cx<'_> {
                 let row = if kind == Kind::Ranges { row(&|_| quote!(__s)) } else { row(&clone) };
                 let sizes = self.sizes_of(rel).map(|view| {
                     let group = quote!(::core::clone::Clone::clone(&__key));
-                    self.sized(view, group, quote!(__group.len() as u64), quote!(0))
+                    let sized = self.sized(view, group, quote!(__group.len() as u64), quote!(0));
+                    match self.loses_unnoticed(view) && self.goes_by_groups(rel) {
+                        true => quote!(if self.__trace { #sized }),
+                        false => sized,
+                    }
                 });
                 let each = match self.drops_silently(rel) {
                     true => quote!(),

@@ -23,7 +23,9 @@ impl Cx<'_> {
         let body = match step {
             Step::Run(pipelines) => {
                 self.buffered.borrow_mut().clear();
-                let bodies: Vec<_> = pipelines.iter().map(|p| self.pipeline(p, Mode::Step)).collect();
+                // Deletions that wait in their events need no step.
+                let now = pipelines.iter().filter(|p| self.deletes_late(p).is_none());
+                let bodies: Vec<_> = now.map(|p| self.pipeline(p, Mode::Step)).collect();
                 let buffered = std::mem::take(&mut *self.buffered.borrow_mut());
                 let flush = self.flush(pipelines.iter(), |rel| buffered.contains(&rel));
                 let checks = self.keyed_events(pipelines.iter());

@@ -346,18 +346,13 @@ pub fn finish(out: &mut Outbox) {
     }
 }
 
-/// Answers of a tick: encoded one behind the other, so that a tick allocates once for all of them.
+/// Answers of a tick. Those of more than one byte are encoded one behind the other, so that a tick allocates once
+/// for all of them.
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
     bytes: Vec<u8>,
-    given: Vec<(Req, u16, Kind, usize)>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Reply,
-    Refuse,
-    Redirect(u32),
+    /// Of an answer without its bytes: its place among the tick's output, and where they begin and end.
+    open: Vec<(usize, usize, usize)>,
 }
 
 /// All bytes: answers of one byte share this.
@@ -374,53 +369,57 @@ static SINGLE: [u8; 256] = {
 impl Answers {
     /// Gives a reply.
     #[inline]
-    pub fn reply(&mut self, req: Req, request: u16, encode: impl FnOnce(&mut Vec<u8>)) {
-        encode(&mut self.bytes);
-        self.given.push((req, request, Kind::Reply, self.bytes.len()));
+    pub fn reply(&mut self, out: &mut Outbox, req: Req, request: u16, encode: impl FnOnce(&mut Vec<u8>)) {
+        let bytes = self.encode(out, encode);
+        out.replies.push(Reply { req, request, answer: Answer::Reply(bytes) });
     }
     /// Refuses.
     #[inline]
-    pub fn refuse(&mut self, req: Req, request: u16, encode: impl FnOnce(&mut Vec<u8>)) {
-        encode(&mut self.bytes);
-        self.given.push((req, request, Kind::Refuse, self.bytes.len()));
+    pub fn refuse(&mut self, out: &mut Outbox, req: Req, request: u16, encode: impl FnOnce(&mut Vec<u8>)) {
+        let bytes = self.encode(out, encode);
+        out.replies.push(Reply { req, request, answer: Answer::Refuse(bytes) });
     }
-    /// Points to another instance.
+    /// The bytes of the next answer, if they are there at once.
     #[inline]
-    pub fn redirect(&mut self, req: Req, request: u16, instance: u32) {
-        self.given.push((req, request, Kind::Redirect(instance), self.bytes.len()));
+    fn encode(&mut self, out: &Outbox, encode: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+        let start = self.bytes.len();
+        encode(&mut self.bytes);
+        match self.bytes[start..] {
+            [] => Bytes::new(),
+            [byte] => {
+                self.bytes.truncate(start);
+                let byte = usize::from(byte);
+                Bytes::from_static(&SINGLE[byte..=byte])
+            }
+            _ => {
+                self.open.push((out.replies.len(), start, self.bytes.len()));
+                Bytes::new()
+            }
+        }
     }
-    /// Hands all over.
+    /// Gives all answers their bytes.
     #[inline]
     pub fn finish(&mut self, out: &mut Outbox) {
-        if self.given.is_empty() {
-            return;
+        if !self.open.is_empty() {
+            self.complete(out);
         }
-        let mut start = 0;
-        let mut whole = None;
-        for &(req, request, kind, end) in &self.given {
-            let range = start..end;
-            start = end;
-            let mut bytes = || match range.len() {
-                0 => Bytes::new(),
-                1 => {
-                    let byte = usize::from(self.bytes[range.start]);
-                    Bytes::from_static(&SINGLE[byte..=byte])
-                }
-                _ => {
-                    let whole = whole.get_or_insert_with(|| Bytes::copy_from_slice(&self.bytes));
-                    whole.slice(range.clone())
-                }
-            };
-            let answer = match kind {
-                Kind::Reply => Answer::Reply(bytes()),
-                Kind::Refuse => Answer::Refuse(bytes()),
-                Kind::Redirect(instance) => Answer::Redirect(instance),
-            };
-            out.replies.push(Reply { req, request, answer });
+    }
+    fn complete(&mut self, out: &mut Outbox) {
+        let whole = Bytes::copy_from_slice(&self.bytes);
+        for (at, start, end) in self.open.drain(..) {
+            match &mut out.replies[at].answer {
+                Answer::Reply(bytes) | Answer::Refuse(bytes) => *bytes = whole.slice(start..end),
+                Answer::Redirect(_) => unreachable!("it has no bytes"),
+            }
         }
         self.bytes.clear();
-        self.given.clear();
     }
+}
+
+/// Points a client to another instance.
+#[inline]
+pub fn redirect(out: &mut Outbox, req: Req, request: u16, instance: u32) {
+    out.replies.push(Reply { req, request, answer: Answer::Redirect(instance) });
 }
 
 /// Two rows for one key.

@@ -1,7 +1,12 @@
 //! The rows of a timer and when they are due.
 //!
 //! A [`Queue`] knows its rows by handles. Where the rows of a timer are those of a table, one for one, the table's
-//! rows carry the handles; otherwise a [`Timer`] finds them by a map of its own.
+//! rows carry the handles; otherwise a [`Timer`] finds them by a map of its own. A [`Line`] is a queue for rows that
+//! come in order and soon leave.
+
+mod line;
+
+pub use line::Line;
 
 use super::map::{Map, hash_of};
 use hashbrown::HashTable;
@@ -155,6 +160,24 @@ impl<R: Hash + Eq + Clone> Queue<R> {
         };
         if self.opened {
             self.link(number, due);
+        }
+        Handle(number)
+    }
+    /// Takes over a row that waits until a given time, or has just fired.
+    fn adopt(&mut self, row: R, waits: Option<u64>) -> Handle {
+        let state = if waits.is_some() { State::Waits } else { State::Fired };
+        let due = waits.unwrap_or_default();
+        let number = match self.slots.get_mut(self.free as usize) {
+            Some(slot) => {
+                let number = std::mem::replace(&mut self.free, slot.after);
+                (slot.row, slot.due, slot.state, slot.times) = (Some(row), due, state, 0);
+                number
+            }
+            None => self.more(row, due, state),
+        };
+        match waits {
+            Some(due) => self.link(number, due),
+            None => self.fired.push(number),
         }
         Handle(number)
     }
