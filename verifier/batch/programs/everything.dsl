@@ -43,5 +43,6 @@ at node {
     out(k, 7) @ p <~ new lonely(k), peer(p);
     out(a, b) @ p <~ unlink(a, _), old reach(a, b), peer(p);
     out(k, 8) @ p <~ link(k, _), !old there(k), peer(p);
+    out(k, 9) @ p <~ link(k, _), old lonely(k), peer(p);
     reply ask(req, v) <~ ask(req, k), top(k, v);
 }
