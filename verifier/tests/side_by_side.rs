@@ -107,10 +107,7 @@ fn multi_paxos_as_a_whole() {
     let (mut compared, mut answered, mut faults) = (0, 0, 0);
     for seed in 0..12 {
         let outcome = tester.run_compared(&tester.plan(&shape, &workload, seed));
-        if let Some(violation) = &outcome.violation {
-            // Whether every request is answered in time is another question.
-            assert_eq!(violation.property, "answered", "seed {seed}: {violation:?}");
-        }
+        assert!(outcome.violation.is_none(), "seed {seed}: {:?}", outcome.violation);
         compared += outcome.compared;
         answered += outcome.calls.iter().filter(|call| matches!(call.end, End::Ok(_))).count();
         faults += outcome.faults.total();

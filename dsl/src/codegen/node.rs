@@ -933,7 +933,7 @@ impl Cx<'_> {
                     }));
                     arms.extend(quote!(#tag => { let __row = #columns; self.#inbox.push(__row); }));
                 }
-                Class::Input(InputKind::Request) => {
+                Class::Input(InputKind::Request { .. }) => {
                     let tag = super::descriptor::request_tag(self.protocol, id);
                     let columns = self.rel(rel).columns.iter().enumerate().map(|(i, c)| {
                         let ty = self.ty(c);

@@ -223,7 +223,7 @@ impl Cx<'_> {
         use crate::plan::InputKind as I;
         match (&self.store(rel).shape, &self.rel(rel).class) {
             (Shape::Event { set: true }, _) => true,
-            (_, Class::Input(I::Start | I::Request | I::Timer { .. })) => true,
+            (_, Class::Input(I::Start | I::Request { .. } | I::Timer { .. })) => true,
             (_, Class::Event { aggregate: None }) if depth > 0 => {
                 let mut writers = 0;
                 let distinct = self.pipelines().into_iter().all(|q| {

@@ -151,7 +151,7 @@ impl Stored {
         let mut computed = false;
         let shape = match &relation.class {
             Class::Input(
-                InputKind::Start | InputKind::Message | InputKind::Request | InputKind::Timer { .. },
+                InputKind::Start | InputKind::Message | InputKind::Request { .. } | InputKind::Timer { .. },
             )
             | Class::Event { .. }
             | Class::MachineInput(_)

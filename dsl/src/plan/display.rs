@@ -134,7 +134,7 @@ impl RolePlan {
         match class {
             Class::Input(InputKind::Start) => "start".into(),
             Class::Input(InputKind::Message) => "message".into(),
-            Class::Input(InputKind::Request) => "request".into(),
+            Class::Input(InputKind::Request { .. }) => "request".into(),
             Class::Input(InputKind::Timer { rows }) => format!("timer of {}", self.name(*rows)),
             Class::Event { aggregate: None } => "event".into(),
             Class::Event { aggregate: Some(spec) } => format!("event, {}", spec_text(spec)),

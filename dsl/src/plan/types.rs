@@ -131,8 +131,11 @@ pub enum InputKind {
     Start,
     /// A message to this role.
     Message,
-    /// A request to this role. A `Req` is taken once in an incarnation, so rows are distinct.
-    Request,
+    /// A request to this role. A `Req` is taken once in a tick, so rows are distinct.
+    Request {
+        /// Declared so: a `Req` may be taken in several ticks, else in one of an incarnation.
+        resend: bool,
+    },
     /// A timer. Its fired rows are accepted if they are in `rows` as the tick begins. Rows begin and cease to
     /// wait by the net change of `rows` from the end of one tick to the end of the next.
     Timer {

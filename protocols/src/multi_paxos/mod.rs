@@ -4,6 +4,9 @@
 //!
 //! Slots below `floor` are executed durably by a majority of replicas: acceptors drop them, and whoever lacks
 //! them asks a replica.
+//!
+//! One replica answers a slot. Where its answer is lost (it crashes, or takes an image from beyond the slot), the
+//! client's repeat is chosen again at another slot, whose replica answers from the record of the first execution.
 
 pub mod multi_paxos_scaled;
 
@@ -182,6 +185,7 @@ anabranch::protocol! {
             log(slot, v) <=;
             kv(slot, v) <=;
         }
+        // A repeat has a slot of its own; `Sessions` answers it from its record.
         reply submit(req, out) <~ kv.done(slot, Some((req, out))), if replica.of(slot) == me;
         log(old, _) <- kv.done(slot, _), let Some(old) = slot.checked_sub(keep);
 

@@ -15,6 +15,7 @@ use crate::transport::hello::{self, Refusal};
 use crate::transport::stream::Stream;
 use anabranch_core::id::Req;
 use anabranch_core::node::{Layout, NodeIndex, Protocol, RequestRoute};
+use anabranch_core::sessions::REMEMBERED;
 use anabranch_core::wire::Reader;
 use bytes::Bytes;
 use std::cmp::Reverse;
@@ -174,9 +175,12 @@ impl<S: Sock> Core<S> {
         self.open
     }
 
-    /// Whether so much waits to be written that no more should be submitted.
+    /// Whether no more should be submitted: so much waits to be written, or an old request that is repeated would be
+    /// so far behind that replicas take it for forgotten.
     pub fn clogged(&self) -> bool {
-        self.remotes.iter().flatten().any(|r| r.stream.queued() > QUEUE_BYTES)
+        let behind = self.pending.len() as u64 >= REMEMBERED
+            && self.pending.front().and_then(Option::as_ref).is_some_and(|oldest| oldest.resend);
+        behind || self.remotes.iter().flatten().any(|r| r.stream.queued() > QUEUE_BYTES)
     }
 
     /// Whether every role has a node that agreed to talk, and whether all nodes have.

@@ -69,10 +69,7 @@ impl Driver {
             let (kind, bytes, index) = match &reply.answer {
                 Answer::Reply(bytes) => (0u8, &bytes[..], [0; 4]),
                 Answer::Refuse(bytes) => (1, &bytes[..], [0; 4]),
-                Answer::Redirect(instance) => {
-                    client.seen.remove(&reply.req.number);
-                    (2, &[][..], instance.to_le_bytes())
-                }
+                Answer::Redirect(instance) => (2, &[][..], instance.to_le_bytes()),
             };
             let bytes = if kind == 2 { &index[..] } else { bytes };
             if bytes.len() + 64 > self.config.limits.frame_bytes {

@@ -229,6 +229,7 @@ impl Driver {
             link: None,
             boot: None,
             seen: Default::default(),
+            seen_for: 0,
             banned: false,
             lost_at: now,
             dirty: false,

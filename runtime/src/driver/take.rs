@@ -211,9 +211,10 @@ impl Driver {
     fn requests(&mut self, slot: usize, payload: &[u8]) -> Result<(), WireError> {
         let client = self.clients[slot].as_mut().expect("a link's client is known");
         let mut input = Reader::new(payload);
-        let low = word(&mut input)?;
-        if client.seen.first().is_some_and(|&first| first < low) {
-            client.seen = client.seen.split_off(&low);
+        let _waited_for = word(&mut input)?;
+        if client.seen_for != self.counters.steps {
+            client.seen_for = self.counters.steps;
+            client.seen.clear();
         }
         while !input.rest().is_empty() {
             let number = word(&mut input)?;
@@ -221,7 +222,7 @@ impl Driver {
             let len = u32::from_le_bytes(input.take(4)?.try_into().expect("four bytes"));
             let args = input.take(len as usize)?;
             let resend = *self.resend.get(usize::from(tag)).ok_or(WireError::UnknownTag(tag))?;
-            // What was taken once in this incarnation is not taken again.
+            // A tick takes it once. Later ones take it again: what it was told may have died with whoever said it.
             if resend && !client.seen.insert(number) {
                 continue;
             }

@@ -10,6 +10,7 @@ use anabranch_core::id::Req;
 use anabranch_core::node::{Answer, NodeIndex, Protocol};
 use anabranch_core::value::Value;
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -183,6 +184,28 @@ fn a_repeatable_request_finds_another_instance() {
         assert_eq!(client.call("ask", &[text("x")]).await, Ok(Value::tuple([text("x")])));
     });
     assert_eq!(count.load(Ordering::SeqCst), 2);
+}
+
+/// Answers whoever asks twice.
+#[derive(Clone)]
+struct Deaf(BTreeSet<Req>);
+impl Behaviour for Deaf {
+    fn request(&mut self, cx: &mut Cx<'_>, req: Req, args: &[u8]) {
+        if !self.0.insert(req) {
+            cx.reply(req, args);
+        }
+    }
+}
+
+#[test]
+fn a_repeat_reaches_the_node_that_has_taken_the_request_before() {
+    let protocol = Arc::new(Mock { resend: true, ..Mock::new(Deaf(BTreeSet::new()), &["server"]) });
+    let shared: Arc<dyn Protocol> = protocol.clone();
+    let cluster = cluster(&shared, &[1]);
+    runtime().block_on(async {
+        let client = Client::connect(protocol.as_ref(), cluster.deployment()).await.expect("connect");
+        assert_eq!(client.call("ask", &[text("x")]).await, Ok(Value::tuple([text("x")])));
+    });
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub(super) struct Life {
     held: VecDeque<Held>,
     rounds: u64,
     self_inbox: Vec<u8>,
-    /// By client: requests that may be repeated and were taken.
+    /// By client: requests that may be repeated and were taken for the next tick: it takes them once.
     seen: Vec<BTreeSet<u64>>,
     fresh: bool,
     dice: Dice,
@@ -414,10 +414,7 @@ impl World<'_> {
     fn requests(&mut self, node: u32, from: u32, payload: &[u8]) -> Result<(), WireError> {
         let client = (from - self.nodes()) as usize;
         let mut input = Reader::new(payload);
-        let low = word(&mut input)?;
-        let Some(life) = &mut self.hosts[node as usize].life else { return Ok(()) };
-        let seen = &mut life.seen[client];
-        *seen = seen.split_off(&low);
+        let _waited_for = word(&mut input)?;
         while !input.rest().is_empty() {
             let number = word(&mut input)?;
             let tag = u16::from_le_bytes(input.take(2)?.try_into().expect("two bytes"));
@@ -494,6 +491,7 @@ impl World<'_> {
                 let Some(life) = &mut host.life else { return };
                 let args = TickArgs { now_ms, seed: life.dice.word() };
                 let result = life.node.tick(&args, &mut host.out);
+                life.seen.iter_mut().for_each(BTreeSet::clear);
                 self.outcome.ticks += 1;
                 if let Some(shadow) = &mut self.shadow
                     && let Some(difference) = shadow.tick(node, &args, &result, &host.out, &*life.node)
@@ -554,10 +552,7 @@ impl World<'_> {
             let (kind, bytes, index) = match &reply.answer {
                 Answer::Reply(bytes) => (0u8, &bytes[..], [0; 4]),
                 Answer::Refuse(bytes) => (1, &bytes[..], [0; 4]),
-                Answer::Redirect(instance) => {
-                    life.seen[client].remove(&reply.req.number);
-                    (2, &[][..], instance.to_le_bytes())
-                }
+                Answer::Redirect(instance) => (2, &[][..], instance.to_le_bytes()),
             };
             let bytes = if kind == 2 { &index[..] } else { bytes };
             let stream = &mut ends[place as usize].stream;

@@ -1,7 +1,8 @@
 //! Keys of derived events: columns that determine the row within a tick.
 //!
 //! An event that one rule derives inherits functional dependencies from its body: within a tick, every keyed
-//! relation is in one state. A table inherits one that outlasts the tick: a `Req` is taken once in an incarnation.
+//! relation is in one state. A table inherits one that outlasts the tick: a `Req` that may not be resent is taken once in
+//! an incarnation.
 
 use super::closure::{Body, visible};
 use crate::plan::pipeline::*;
@@ -54,7 +55,7 @@ pub(crate) fn decide(plan: &mut RolePlan) {
 /// Adds to [`Relation::keys`] of tables with one row per request.
 ///
 /// Only where requests drive the one rule that writes the table, which is not durable: its rows are of one incarnation.
-/// A redirected request may come back.
+/// One that is redirected, or resent, may come again.
 pub(crate) fn of_requests(plan: &mut RolePlan) {
     if tails(&plan.steps).any(|(_, t)| matches!(t.emit, Emit::Redirect { .. })) {
         return;
@@ -77,7 +78,7 @@ pub(crate) fn of_requests(plan: &mut RolePlan) {
         else {
             continue;
         };
-        let (Class::Input(InputKind::Request), Some(Col::Bind(req))) =
+        let (Class::Input(InputKind::Request { resend: false }), Some(Col::Bind(req))) =
             (&plan.relation(*start).class, cols.first())
         else {
             continue;

@@ -57,7 +57,7 @@ impl<'a> Builder<'a> {
             K::Instances(role) => Class::Instances(*role),
             K::Start => Class::Input(InputKind::Start),
             K::Message => Class::Input(InputKind::Message),
-            K::Request(_) => Class::Input(InputKind::Request),
+            K::Request(r) => Class::Input(InputKind::Request { resend: r.resend }),
             K::Event => Class::Event { aggregate: None },
             K::Table => Class::Table,
             K::Var(first) => Class::Var(first.as_ref().map(constant)),
@@ -104,7 +104,7 @@ impl<'a> Builder<'a> {
             checked_key: None,
             keys: match &class {
                 // A `Req` determines its arguments, a slot its output; an incarnation starts once.
-                Class::Input(InputKind::Request) | Class::MachineOutput(_) => vec![vec![0]],
+                Class::Input(InputKind::Request { .. }) | Class::MachineOutput(_) => vec![vec![0]],
                 Class::Input(InputKind::Start) | Class::MachineNext(_) => vec![vec![]],
                 _ => vec![],
             },
