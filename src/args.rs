@@ -355,6 +355,13 @@ pub struct Verify {
     /// Exhaustive: at most so many timer rows that fire while anything else is under way
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub timers: u32,
+    /// Exhaustive: at most so many rows of a timer fire in all; without it a timer whose firings are counted, such as one
+    /// that draws ballots, makes the search endless
+    #[arg(long, value_name = "TIMER=N,…", value_delimiter = ',')]
+    pub firings: Vec<String>,
+    /// Exhaustive: how often a client repeats a request declared `resend` that waits while nothing is under way
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub repeats: u32,
     /// Exhaustive: a tick takes at most so many messages, requests and timer rows
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub together: usize,

@@ -142,6 +142,16 @@ fn numbers(protocol: &dyn Protocol, given: &[String]) -> Result<BTreeMap<String,
     Ok(all)
 }
 
+/// How many rows of which timers may fire, as in `election=2`.
+fn limits(given: &[String]) -> Result<BTreeMap<String, u32>> {
+    let parts = |given: &String| {
+        let (timer, n) = given.split_once('=')?;
+        Some((timer.trim().to_string(), n.trim().parse().ok()?))
+    };
+    let wrong = |given: &String| format!("`{given}` is no number of firings: write timer=2");
+    given.iter().map(|g| parts(g).ok_or_else(|| CommandError::usage(wrong(g)))).collect()
+}
+
 /// All orders of a small scope, or a comparison with the protocol that this one was made from.
 fn small(args: &Verify, protocol: &'static dyn Protocol, protocols: &Protocols) -> Result {
     let wanted = Wanted {
@@ -151,6 +161,8 @@ fn small(args: &Verify, protocol: &'static dyn Protocol, protocols: &Protocols) 
         clients: args.clients.unwrap_or(2) as usize,
         crashes: args.crashes,
         timers: args.timers,
+        limits: limits(&args.firings)?,
+        repeats: args.repeats,
         together: args.together,
         first_seed: args.first_seed,
         max_states: args.max_states,

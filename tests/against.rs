@@ -7,13 +7,18 @@ use std::process::Command;
 /// Runs `anabranch verify X_scaled --against X` with more arguments; it must match.
 #[track_caller]
 fn matches(base: &str, args: &[&str]) {
+    derived_matches(&format!("{base}_scaled"), base, args);
+}
+
+#[track_caller]
+fn derived_matches(derived: &str, base: &str, args: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_anabranch"))
-        .args(["verify", &format!("{base}_scaled"), "--against", base])
+        .args(["verify", derived, "--against", base])
         .args(args)
         .output()
         .expect("the command starts");
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.starts_with("matched"), "{base} {args:?}: {text}");
+    assert!(output.status.success() && text.starts_with("matched"), "{derived} {args:?}: {text}");
 }
 
 #[test]
@@ -27,4 +32,26 @@ fn emitted_protocols_match_their_bases() {
     matches("two_pc", &[]);
     matches("partial", &["--nodes", "replica=1", "--crashes", "1", "--requests", "1"]);
     matches("partial", &["--nodes", "replica=1"]);
+}
+
+#[test]
+fn two_phase_commit_with_an_ender_matches() {
+    derived_matches("two_pc_ender", "two_pc", &["--crashes", "1", "--requests", "1"]);
+    derived_matches("two_pc_ender", "two_pc", &[]);
+    derived_matches("two_pc_ender", "two_pc", &["--requests", "3", "--crashes", "1", "--seeds", "300"]);
+}
+
+/// Ballots, heartbeats and the sequencer's steps have no end, so the scope says how often their timers fire.
+#[test]
+fn multi_paxos_scaled_matches() {
+    let small = |more: &[&str]| {
+        let nodes = ["--nodes", "proposer=1,acceptor=1,replica=1", "--timers", "1"];
+        matches("multi_paxos", &[&nodes, more].concat());
+    };
+    let one = "election=1,pulse=0,enlist=0,gossip=0,stuck=0,push=1";
+    small(&["--firings", one, "--requests", "1", "--crashes", "1", "--partitions", "proxy=1"]);
+    small(&["--firings", one]);
+    // Enough for every request to be answered in the end: what was not answered would be hard to find in the base.
+    let some = ["--firings", "election=8,pulse=1,enlist=1,gossip=2,stuck=8,push=8", "--repeats", "8"];
+    small(&[&some[..], &["--requests", "3", "--crashes", "1", "--seeds", "60"]].concat());
 }

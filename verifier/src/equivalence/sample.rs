@@ -99,7 +99,11 @@ pub fn sampled(pair: &Pair, runs: Runs, budget: Budget) -> Result<Compared, Stri
                 return Ok(compared);
             }
             Matched::NotFound => {
-                let why = format!("run {seed} has no match among {states} states of the base");
+                let kind = if complete { "complete history" } else { "history" };
+                let why = format!(
+                    "run {seed} has no match among {states} states of the base; its {kind}:\n{}",
+                    shown.tell(&derived)
+                );
                 compared.verdict = Verdict::NotMatched { why };
             }
         }

@@ -101,7 +101,9 @@ impl Canon {
         for client in &state.clients {
             feed(u64::from(client.op) << 1 | u64::from(client.doubt));
             feed(client.taken);
+            feed(u64::from(client.repeats));
         }
+        state.spent.iter().for_each(|n| feed(u64::from(*n)));
         feed(u64::from(state.crashes) << 32 | u64::from(state.firings));
         feed(u64::from(state.history));
         u128::from(a) << 64 | u128::from(b)

@@ -31,6 +31,10 @@ pub struct Wanted {
     pub crashes: u32,
     /// At most so many timer rows that fire while anything else is under way.
     pub timers: u32,
+    /// Timers of which at most so many rows fire in all.
+    pub limits: BTreeMap<String, u32>,
+    /// How often a client repeats a request that waits while nothing is under way.
+    pub repeats: u32,
     /// A tick takes at most so many inputs.
     pub together: usize,
     /// Stop after so many states.
@@ -53,6 +57,8 @@ impl Default for Wanted {
             clients: 2,
             crashes: 0,
             timers: 0,
+            limits: BTreeMap::new(),
+            repeats: 1,
             together: 1,
             max_states: 10_000_000,
             max_seconds: None,
@@ -116,6 +122,8 @@ impl Wanted {
             clients,
             crashes: self.crashes,
             timers: self.timers,
+            limits: self.limits.clone(),
+            repeats: self.repeats,
             together: self.together,
             ..Scope::default()
         }
@@ -214,7 +222,8 @@ fn sample(schema: &Schema, number: usize) -> Value {
         Schema::Enum(_, variants) => {
             let place = number % variants.len();
             let (name, fields) = &variants[place];
-            let fields: Vec<Value> = fields.iter().map(|(_, s)| sample(s, number)).collect();
+            // Commands of a store are about one key, else nobody could tell their order.
+            let fields: Vec<Value> = fields.iter().map(|(_, s)| sample(s, 0)).collect();
             Value::Variant(place as u32, name.as_str().into(), fields.into())
         }
     }

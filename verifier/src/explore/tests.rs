@@ -171,3 +171,45 @@ fn calls(system: &System, seed: u64) -> Vec<Call> {
     }
     calls
 }
+
+/// The first request is dropped: only a repeat, of which the client has one, is answered.
+#[test]
+fn whoever_waits_asks_again() {
+    let text = "protocol deaf; role server;
+        request ask() -> (n: u64) at server, resend;
+        at server {
+            var heard(n: u64) = 0;
+            heard(n + 1) <+ ask(_), heard(n);
+            reply ask(req, n) <~ ask(req), heard(n), if n > 0;
+        }";
+    for (repeats, told) in [(0, false), (1, true), (2, true)] {
+        let ask = Call { request: "ask".into(), at: 0, args: vec![] };
+        let scope = Scope { clients: vec![vec![ask]], repeats, histories: true, ..Scope::default() };
+        let report = run(text, &[1], scope, Options { ends: true, all: true, ..Options::default() });
+        assert!(report.stopped.is_none(), "{report}");
+        let complete: Vec<bool> = report.complete.iter().map(|h| h.ended() != 0).collect();
+        assert_eq!(complete, [told], "{repeats} repeats: {report}");
+    }
+}
+
+/// What counts its firings goes on for ever, unless the scope says how many there are.
+#[test]
+fn firings_may_be_limited() {
+    let text = "protocol ticking; role clock;
+        request look() -> (n: u64) at clock;
+        at clock {
+            var count(n: u64) = 0;
+            timer tick every 1s;
+            count(n + 1) <+ tick(), count(n);
+            reply look(req, n) <~ look(req), count(n);
+        }";
+    let scope = Scope { quiet_timers: true, ..Scope::default() };
+    let some = Options { max_states: 1_000, ..Options::default() };
+    let endless = run(text, &[1], scope.clone(), some.clone());
+    assert_eq!(endless.stopped, Some(Bound::States));
+    let limited = run(text, &[1], Scope { limits: [("tick".to_string(), 3)].into(), ..scope.clone() }, some);
+    assert!(limited.passed() && limited.states >= 4 && limited.states < 8, "{limited}");
+    let system = System::planned(text, &[1]).expect("a program");
+    let unknown = Scope { limits: [("tock".to_string(), 3)].into(), ..scope };
+    assert_eq!(World::new(system, unknown).err().as_deref(), Some("there is no timer `tock`"));
+}

@@ -18,7 +18,10 @@
 //! - **Clients** ask one thing after the other. A request counts as asked when a node takes it and as answered when a
 //!   node answers: other runs only differ in that requests were asked earlier and answers came later, and
 //!   what they show follows from these ([`crate::equivalence`]). A client whose node crashed may give up (the outcome is
-//!   unknown), or ask again under the same identity where the request is declared `resend`.
+//!   unknown), or ask again under the same identity where the request is declared `resend`; so may one that waits while
+//!   nothing is under way ([`Scope::repeats`]), as timers then fire.
+//! - **Limits.** A program that counts its firings has no end of states. [`Scope::limits`] bounds how many rows of a timer
+//!   fire in a run: a bound on what is searched, like the number of crashes.
 //! - **Ids** are drawn from what a tick takes, not from how many came before, so that orders that come to the same
 //!   state are seen to do so.
 //!
@@ -95,6 +98,13 @@ impl World {
     pub fn new(system: System, scope: Scope) -> Result<World, String> {
         if let Some(what) = system.unsupported() {
             return Err(format!("the explorer does not know {what} yet"));
+        }
+        let timer = |name: &String| {
+            let mut all = system.protocol.relations.iter();
+            all.any(|r| r.name == *name && matches!(r.kind, anabranch_dsl::ir::RelationKind::Timer(_)))
+        };
+        if let Some(name) = scope.limits.keys().find(|name| !timer(name)) {
+            return Err(format!("there is no timer `{name}`"));
         }
         let layout = system.layout.clone();
         let seats: Vec<Seat> = (0..layout.nodes()).map_while(|i| layout.seat(NodeIndex(i))).collect();

@@ -110,7 +110,7 @@ impl World {
                     .filter(|i| **i >= flights.len())
                     .map(|i| waiting[i - flights.len()])
                     .collect();
-                if fired.len() as u64 <= u64::from(left) {
+                if fired.len() as u64 <= u64::from(left) && self.spend(&mut state.spent.clone(), &fired) {
                     self.tick(node, some, fired, choices, state, out);
                 }
             });
@@ -123,9 +123,12 @@ impl World {
             }
         }
         for (client, asking) in state.clients.iter().enumerate() {
-            if asking.doubt && !self.finished(client, asking.op) {
+            let patient = quiet && asking.repeats < self.scope.repeats;
+            if (asking.doubt || patient) && !self.finished(client, asking.op) {
                 let client = client as u32;
-                out.push(Move::GiveUp { client });
+                if asking.doubt {
+                    out.push(Move::GiveUp { client });
+                }
                 let (_, fact) = self.calls[client as usize][asking.op as usize];
                 let rel = self.facts.get(fact).rel;
                 let relation = self.system.protocol.relation(rel);
@@ -139,7 +142,7 @@ impl World {
                             let m = self.messages.get(f.message);
                             m.to == to && m.fact == fact && !f.risk
                         };
-                        if asking.taken >> to & 1 == 0 && !state.net.iter().any(mine) {
+                        if (patient || asking.taken >> to & 1 == 0) && !state.net.iter().any(mine) {
                             out.push(Move::AskAgain { client, to });
                         }
                     }
@@ -259,6 +262,9 @@ impl World {
                     return None;
                 }
                 let mut must = crash.is_none() && flights.iter().all(|f| !f.risk);
+                if !self.spend(&mut next.spent, fired) {
+                    return None;
+                }
                 if !fired.is_empty() {
                     let quiet = self.quiet(state) && self.scope.quiet_timers;
                     if !quiet {
@@ -297,13 +303,21 @@ impl World {
                 Some(Moved { state: Ok(next), must: true, step: None })
             }
             Move::AskAgain { client, to } => {
-                let asking = &next.clients[*client as usize];
-                if !asking.doubt || self.finished(*client as usize, asking.op) {
+                let quiet = self.quiet(state);
+                let asking = &mut next.clients[*client as usize];
+                if self.finished(*client as usize, asking.op) {
                     return None;
                 }
-                let (_, fact) = self.calls[*client as usize][asking.op as usize];
+                let op = asking.op as usize;
+                if !asking.doubt {
+                    asking.repeats += 1;
+                    if !quiet || asking.repeats > self.scope.repeats {
+                        return None;
+                    }
+                }
+                let (_, fact) = self.calls[*client as usize][op];
                 self.ask_at(&mut next, *client as usize, *to, fact);
-                Some(Moved { state: Ok(next), must: false, step: None })
+                Some(Moved { state: Ok(next), must: quiet, step: None })
             }
         }
     }
@@ -314,7 +328,26 @@ impl World {
         asking.op += 1;
         asking.taken = 0;
         asking.doubt = false;
+        asking.repeats = 0;
         self.ask(state, client);
+    }
+
+    /// If a fact is a row of a limited timer: the timer's place, and how many rows may fire.
+    fn limited(&self, fact: u32) -> Option<(usize, u32)> {
+        if self.scope.limits.is_empty() {
+            return None;
+        }
+        let name = &self.system.protocol.relation(self.facts.get(fact).rel).name;
+        let mut all = self.scope.limits.iter().enumerate();
+        all.find(|(_, (limited, _))| *limited == name).map(|(place, (_, most))| (place, *most))
+    }
+
+    /// Counts rows of limited timers that fire; false if they are too many.
+    fn spend(&self, spent: &mut [u32], fired: &[u32]) -> bool {
+        fired.iter().filter_map(|f| self.limited(*f)).all(|(place, most)| {
+            spent[place] += 1;
+            spent[place] <= most
+        })
     }
 
     /// Notes that a node takes a request, if the message is one.
@@ -356,7 +389,11 @@ impl World {
                 self.answered(&mut next, node, *client as usize, *op, *answer);
             }
             for (client, op, to) in &tick.redirected {
-                let (client, asking) = (*client as usize, &next.clients[*client as usize]);
+                // It goes there, unless it was there already: then the client waits, and asks again.
+                let (client, asking) = (*client as usize, &mut next.clients[*client as usize]);
+                if asking.op == *op {
+                    asking.repeats = asking.repeats.saturating_sub(1);
+                }
                 if asking.op == *op && asking.taken >> to & 1 == 0 {
                     let fact = self.calls[client][*op as usize].1;
                     self.ask_at(&mut next, client, *to, fact);

@@ -19,6 +19,8 @@ pub struct Asking {
     pub(crate) taken: u64,
     /// A node that may have had it crashed.
     pub(crate) doubt: bool,
+    /// How often it was repeated when nothing else was under way.
+    pub(crate) repeats: u32,
 }
 
 /// A state of the world.
@@ -31,6 +33,8 @@ pub struct State {
     pub(crate) clients: Vec<Asking>,
     pub(crate) crashes: u32,
     pub(crate) firings: u32,
+    /// Rows that fired, by limited timer.
+    pub(crate) spent: Vec<u32>,
     /// 0 unless histories are kept.
     pub(crate) history: u32,
 }
@@ -62,7 +66,9 @@ impl State {
             out.push(client.op << 1 | u32::from(client.doubt));
             out.push(client.taken as u32);
             out.push((client.taken >> 32) as u32);
+            out.push(client.repeats);
         }
+        out.extend(&self.spent);
         out.extend([self.crashes, self.firings, self.history]);
     }
 
@@ -76,8 +82,9 @@ impl World {
     /// The state in which nothing has happened but that clients have asked their first requests.
     pub fn first(&mut self) -> State {
         let locals = (0..self.seats.len()).map(|node| self.fresh(node)).collect();
-        let clients = vec![Asking { op: 0, taken: 0, doubt: false }; self.calls.len()];
-        let mut state = State { locals, net: Vec::new(), clients, crashes: 0, firings: 0, history: 0 };
+        let spent = vec![0; self.scope.limits.len()];
+        let clients = vec![Asking { op: 0, taken: 0, doubt: false, repeats: 0 }; self.calls.len()];
+        let mut state = State { locals, net: Vec::new(), clients, crashes: 0, firings: 0, spent, history: 0 };
         for client in 0..self.calls.len() {
             self.ask(&mut state, client);
         }

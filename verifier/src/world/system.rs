@@ -56,6 +56,11 @@ pub struct Scope {
     pub timers: u32,
     /// Whether timer rows fire once nothing else can happen.
     pub quiet_timers: bool,
+    /// Timers, by name, of which at most so many rows fire in all: for those that would go on to new states for ever.
+    pub limits: BTreeMap<String, u32>,
+    /// How often a client that waits repeats a request (one declared `resend`) when nothing else is under way.
+    /// Repeats that were redirected do not count.
+    pub repeats: u32,
     /// A tick takes at most so many messages, requests and timer rows.
     pub together: usize,
     /// How many seeds are tried for ticks that `choose`, number or draw at random.
@@ -71,6 +76,8 @@ impl Default for Scope {
             crashes: 0,
             timers: 0,
             quiet_timers: true,
+            limits: BTreeMap::new(),
+            repeats: 1,
             together: 1,
             seeds: 1,
             histories: false,
