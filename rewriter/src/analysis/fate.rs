@@ -147,9 +147,7 @@ fn reached(s: &Sides<'_>, crossing: &Crossing) -> (BTreeSet<RelId>, BTreeSet<Rul
                 continue;
             }
             if let Some(head) = super::sides::local_head(s.p, rule) {
-                let written = s.relation(head);
-                let machine = s.p.machines.iter().any(|m| m.durable && [m.feed, m.load].contains(&head));
-                if (written.durable && !written.ghost) || machine {
+                if super::units::durable_head(s, id).is_some() {
                     durable.insert(id);
                 }
                 relations.insert(head);

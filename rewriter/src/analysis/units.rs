@@ -13,7 +13,8 @@ pub fn level<'a>(s: &'a Sides<'_>) -> Option<&'a Crossing> {
 /// What a rule writes, if a restart finds it again.
 pub fn durable_head(s: &Sides<'_>, id: RuleId) -> Option<RelId> {
     let head = local_head(s.p, s.rule(id))?;
-    let machine = s.p.machines.iter().any(|m| m.durable && [m.feed, m.load, m.save].contains(&head));
+    // What is asked of a machine by `save` changes nothing of it.
+    let machine = s.p.machines.iter().any(|m| m.durable && [m.feed, m.load].contains(&head));
     let table = s.relation(head).durable && !s.relation(head).ghost;
     (machine || table).then_some(head)
 }

@@ -66,12 +66,12 @@ fn whole(p: &Protocol, role: RoleId, d: &Division) -> Result<(), Box<Refusal>> {
             "partition it by co-hashing",
         ));
     }
-    if p.machines.iter().any(|m| m.role == role) {
+    if let Some(machine) = p.machines.iter().find(|m| m.role == role) {
         return Err(refuse(
             "partial",
             "machine",
-            r.place,
-            format!("`{}` runs a machine", r.name),
+            machine.place,
+            format!("`{}` runs the machine `{}`", r.name, machine.name),
             "",
             &[],
             "split the rules that feed the machine off, and partition the rest",

@@ -243,11 +243,27 @@ pub(super) const ALL: &[Entry] = &[
         forced: Differs(asks(&[&[("a", 1), ("b", 1), ("b", 1)]]).crashes(1)),
     },
     Entry {
+        item: "echo.machine",
+        rules: "use crate::M; ||| event open(r: Req, k: u64); open(r, k) <= a(r, k); machine m(slot: u64, v: u64) -> (done: u64) = M;
+            m(k, k) <= open(_, k); reply a(r, 0) <~ a(r, _); reply b(r, 0) <~ b(r, _);",
+        how: Split("echo", &["m"]),
+        at: "m(k, k) <=",
+        forced: Unbuilt("machines are Rust types, which closed programs do not have"),
+    },
+    Entry {
+        item: "monotone.machine",
+        rules: "use crate::M; ||| event open(r: Req, k: u64); open(r, k) <= a(r, k); machine m(slot: u64, v: u64) -> (done: u64) = M;
+            m(k, k) <= open(_, k); reply a(r, 0) <~ a(r, _); reply b(r, 0) <~ b(r, _);",
+        how: Split("monotone", &["m"]),
+        at: "m(k, k) <=",
+        forced: Unbuilt("machines are Rust types, which closed programs do not have"),
+    },
+    Entry {
         item: "echo.echo",
         rules: "event open(r: Req, k: u64); open(r, k) <= a(r, k); table live(r: Req, k: u64); live(r, k) <= open(r, k); ping(k) @ p <~ a(_, k), peer(p);
             on pong(k), live(r, k) { reply a(r, 1) <~; live(r, k) <-; } reply b(r, 0) <~ b(r, _);",
         how: Split("echo", &["live", "a"]),
-        at: "",
+        at: "pong(k) @ p <~ ping",
         forced: Differs(A),
     },
     Entry {
@@ -256,7 +272,7 @@ pub(super) const ALL: &[Entry] = &[
             live(r, k) <= open(r, k); ping(k) @ p <~ open(_, k), peer(p); live(_, k) <- shut(k);
             on pong(k), live(r, k) { reply a(r, 1) <~; live(r, k) <-; } reply b(r, 0) <~ b(r, _);",
         how: Split("echo", &["live", "ping", "a"]),
-        at: "",
+        at: "shut(k);",
         forced: Differs(asks(&[&[("a", 2)]])),
     },
     Entry {
@@ -265,7 +281,7 @@ pub(super) const ALL: &[Entry] = &[
             live(r, k, y) <= open(r, k, y); ping(k) @ p <~ open(_, k, _), peer(p); var most(k: Max<u64>); most(k) <= open(_, k, _);
             on pong(k), live(r, k, true), most(m) { reply a(r, m) <~; live(r, k, true) <-; } reply b(r, 0) <~ b(r, _);",
         how: Split("echo", &["live", "most", "ping", "a"]),
-        at: "",
+        at: "pong(k), live(r, k, true)",
         forced: Differs(asks(&[&[("b", 2), ("a", 1)]])),
     },
     Entry {

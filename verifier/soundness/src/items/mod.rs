@@ -8,9 +8,10 @@ mod partition;
 
 use anabranch_core::value::Value;
 use anabranch_dsl::diag::Severity;
-use anabranch_dsl::ir::{Protocol, RoleId};
-use anabranch_rewriter::cohash::{cohash_by, force_by};
+use anabranch_dsl::ir::{Protocol, RelId, RoleId, Routing};
+use anabranch_rewriter::cohash::{cohash, cohash_by, force, force_by};
 use anabranch_rewriter::partial::{force_partial, partial};
+use anabranch_rewriter::routing::Routings;
 use anabranch_rewriter::{Cut, Refusal, cuts};
 use anabranch_verifier::equivalence::sample::{Runs, sampled};
 use anabranch_verifier::equivalence::{Budget, Compared, Pair, Verdict, exhaustive};
@@ -24,6 +25,8 @@ pub enum How {
     Split(&'static str, &'static [&'static str]),
     /// Co-hashing by a key.
     Cohash(&'static str),
+    /// Co-hashing by routings that no key gives: a relation, and the column that it is routed by, or `*` for all.
+    Routed(&'static str, &'static str),
     /// Partial partitioning by a key.
     Partial(&'static str),
 }
@@ -78,9 +81,6 @@ pub const WITHOUT: &[(&str, &str)] = &[
     ("held", "partial: a part that waits is split already"),
     ("once", "says that the role is divided already"),
     ("checks", "a fault of the rewriter, reported instead of a panic"),
-    ("value", "needs routings that no key gives: `rewriter/src/cohash/tests.rs`"),
-    ("all", "needs routings that no key gives: `rewriter/src/cohash/tests.rs`"),
-    ("machine", "of decouplings: machines are Rust types, which closed programs do not have"),
 ];
 
 /// All of them.
@@ -108,6 +108,14 @@ fn role(p: &Protocol) -> RoleId {
     RoleId(p.roles.iter().position(|r| r.name == "node").expect("a role `node`") as u32)
 }
 
+fn routed(p: &Protocol, relation: &str, column: &str) -> Routings {
+    if column != "*" {
+        return Routings::default().by(p, role(p), relation, column).expect("a relation with such a column");
+    }
+    let found = p.relations.iter().position(|r| r.name == relation).expect("such a relation");
+    Routings([(RelId(found as u32), Routing::All)].into())
+}
+
 impl Entry {
     /// The whole program.
     pub fn text(&self) -> String {
@@ -128,6 +136,13 @@ impl Entry {
             }
             How::Cohash(key) if forced => force_by(p, role(p), key),
             How::Cohash(key) => cohash_by(p, role(p), key).map(|r| r.protocol),
+            How::Routed(relation, column) => {
+                let given = routed(p, relation, column);
+                if forced {
+                    return Ok(force(p, role(p), &given));
+                }
+                cohash(p, role(p), &given).map(|r| r.protocol)
+            }
             How::Partial(key) if forced => force_partial(p, role(p), key, "order"),
             How::Partial(key) => partial(p, role(p), key, "order").map(|r| r.protocol),
         }

@@ -1,7 +1,7 @@
 //! Partitioning.
 
 use super::Forced::{Differs, Same, Unbuilt};
-use super::How::{Cohash, Partial};
+use super::How::{Cohash, Partial, Routed};
 use super::{Entry, asks};
 
 /// Four keys, one after the other: some lie in different partitions.
@@ -15,14 +15,14 @@ pub(super) const ALL: &[Entry] = &[
         rules: "table t(k: u64); t(k) <= a(_, k); reply a(r, 0) <~ a(r, _); event hit(r: Req, k: u64); hit(r, k) <= b(r, k), !t(k);
             reply b(r, j) <~ hit(r, k), t(j), if j + 1 == k;",
         how: Cohash("k"),
-        at: "",
+        at: "t(j), if",
         forced: Differs(FOUR),
     },
     Entry {
         item: "cohash.head",
         rules: "table t(k: u64);\nt(k + 1) <= a(_, k); reply a(r, 0) <~ a(r, k), !old t(k); reply a(r, 1) <~ a(r, k), old t(k); reply b(r, 1) <~ b(r, k), t(k); reply b(r, 0) <~ b(r, k), !t(k);",
         how: Cohash("k"),
-        at: "",
+        at: "t(k + 1)",
         forced: Differs(asks(&[&[("a", 1), ("a", 2), ("a", 3), ("a", 4), ("a", 5), ("b", 2), ("b", 3), ("b", 4), ("b", 5)]])),
     },
     Entry {
@@ -30,7 +30,7 @@ pub(super) const ALL: &[Entry] = &[
         rules: "table t(k: u64); t(k) <= a(_, k); reply a(r, 0) <~ a(r, _); event all(r: Req, n: u64); view n(count(k)) <= t(k);
             all(r, 1) <= b(r, k), t(k); reply b(r, x) <~ b(r, _), n(x);",
         how: Cohash("k"),
-        at: "",
+        at: "n(count(k))",
         forced: Differs(asks(&[&[("a", 1), ("a", 4), ("b", 1)]])),
     },
     Entry {
@@ -54,7 +54,7 @@ pub(super) const ALL: &[Entry] = &[
         rules: "table known(c: peer); known(c) <= peer(c); table t(k: u64); t(k) <= a(_, k); reply a(r, 0) <~ a(r, k), !old t(k);
             ping(1) @ p <~ new known(p); reply b(r, 0) <~ b(r, _);",
         how: Cohash("k"),
-        at: "",
+        at: "new known(p)",
         forced: Same(A_B, "cautious: nobody counts the pings"),
     },
     Entry {
@@ -62,8 +62,24 @@ pub(super) const ALL: &[Entry] = &[
         rules: "use crate::M; ||| table t(k: u64); t(k) <= a(_, k); reply a(r, 0) <~ a(r, k), !old t(k); reply b(r, 0) <~ b(r, _);
             machine m(slot: u64, v: u64) -> (done: u64) = M; m(k, k) <= a(_, k);",
         how: Cohash("k"),
-        at: "",
+        at: "m(slot: u64",
         forced: Unbuilt("machines are Rust types, which closed programs do not have"),
+    },
+    Entry {
+        item: "cohash.value",
+        rules: "table kv(h: u64 => v: u64); kv(1, k) <+ a(_, k); reply a(r, 0) <~ a(r, _); reply b(r, v) <~ b(r, h), kv(h, v);",
+        how: Routed("kv", "v"),
+        at: "kv(h: u64",
+        forced: Differs(asks(&[&[("a", 1), ("a", 2), ("a", 3), ("b", 1), ("b", 1)]])),
+    },
+    Entry {
+        item: "cohash.all",
+        rules: "role counter; message hit(k: u64) to counter; request c(k: u64) -> (n: u64) at counter; at counter {
+            var n(x: u64) = 0; n(x + 1) <+ hit(_), n(x); reply c(r, x) <~ c(r, _), n(x); } |||
+            ping(k) @ p <~ a(_, k), peer(p);\nhit(k) @ c <~ pong(k), counter(c); reply a(r, 0) <~ a(r, _); reply b(r, 0) <~ b(r, _);",
+        how: Routed("pong", "*"),
+        at: "pong(k), counter(c)",
+        forced: Differs(asks(&[&[("a", 1), ("c", 1)]])),
     },
     Entry {
         item: "cohash.start",
@@ -98,7 +114,7 @@ pub(super) const ALL: &[Entry] = &[
         rules: "message raise(n: u64) to node; ||| var top(n: Max<u64>); top(n) <= raise(n); table t(k: u64); t(k) <= a(_, k); var low(n: Max<u64>);
             low(n) <= raise(n), t(n); reply a(r, n) <~ a(r, k), top(n), !old t(k); reply b(r, l) <~ b(r, k), t(k), low(l);",
         how: Partial("k"),
-        at: "",
+        at: "low(n) <= raise(n)",
         forced: Unbuilt("the sequencer has no such rows"),
     },
     Entry {
@@ -106,7 +122,7 @@ pub(super) const ALL: &[Entry] = &[
         rules: "var top(n: Max<u64>); top(k) <= b(_, k); table t(k: u64); t(k) <= a(_, k); reply a(r, n) <~ a(r, k), top(n), !old t(k);
             reply b(r, 0) <~ b(r, k), t(k); reply b(r, 0) <~ b(r, k), !t(k);",
         how: Partial("k"),
-        at: "",
+        at: "top(k) <= b",
         forced: Same(A_B, "cautious: it would freeze all partitions each time, and be right"),
     },
     Entry {
@@ -208,7 +224,7 @@ pub(super) const ALL: &[Entry] = &[
         rules: "request c(n: u64) -> (n: u64) at node; use crate::M; ||| var top(n: Max<u64>); top(n) <= c(_, n); table t(k: u64); t(k) <= a(_, k);
             machine m(slot: u64, v: u64) -> (done: u64) = M; m(k, k) <= a(_, k); reply a(r, n) <~ a(r, _), top(n);reply c(r, x) <~ c(r, _), top(x);reply b(r, 0) <~ b(r, k), t(k); reply b(r, 1) <~ b(r, k), !t(k);",
         how: Partial("k"),
-        at: "",
+        at: "m(slot: u64",
         forced: Unbuilt("machines are Rust types, which closed programs do not have"),
     },
     Entry {
@@ -216,7 +232,7 @@ pub(super) const ALL: &[Entry] = &[
         rules: "request c(n: u64) -> (n: u64) at node; message x(n: u64) to node ordered; role feeder; request f(n: u64) -> (n: u64) at feeder; at feeder { x(n) @ p <~ f(_, n), node(p); reply f(r, n) <~ f(r, n); } ||| var top(n: Max<u64>); top(n) <= c(_, n); table t(k: u64); t(k) <= a(_, k);
             top(n) <= x(n); reply a(r, n) <~ a(r, _), top(n);reply c(r, x) <~ c(r, _), top(x);reply b(r, 0) <~ b(r, k), t(k); reply b(r, 1) <~ b(r, k), !t(k);",
         how: Partial("k"),
-        at: "",
+        at: "x(n);",
         forced: Unbuilt("streams run only between parts of one role that share fate"),
     },
     Entry {
