@@ -80,7 +80,7 @@ impl Cx<'_> {
         }
         match &self.rel(rel).class {
             Class::Input(
-                InputKind::Start | InputKind::Message | InputKind::Request | InputKind::Timer { .. },
+                InputKind::Start | InputKind::Message | InputKind::Request { .. } | InputKind::Timer { .. },
             ) => {
                 out.insert(rel);
                 Some(())
