@@ -4,6 +4,7 @@
 //! It tells the runtime's share of the cost from the rules'. The messages are exactly the DSL program's. It
 //! has no timers and nothing durable, and tools cannot look into it.
 
+use anabranch_core::data::Bytes;
 use anabranch_core::data::{Data, Schema};
 use anabranch_core::id::{Id, Req};
 use anabranch_core::node::{
@@ -12,7 +13,6 @@ use anabranch_core::node::{
 };
 use anabranch_core::value::Value;
 use anabranch_core::wire::{Reader, WireError, put_varint};
-use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
 //! A key-value store as a deterministic machine, for replicated protocols.
 
+use anabranch::Bytes;
 use anabranch::Data;
 use anabranch::core::machine::Machine;
 use anabranch::core::wire::Reader;
-use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 /// What a client asks for. Keys are byte strings, of which a message's bytes are shared and not copied.

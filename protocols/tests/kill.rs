@@ -11,6 +11,7 @@
 //!
 //! Without libtest's harness: this program is also the node process.
 
+use anabranch::Bytes;
 use anabranch::client::{CallError, Completion, LoadClient, LoadOptions};
 use anabranch::control::Control;
 use anabranch::core::data::Data;
@@ -19,7 +20,6 @@ use anabranch::core::value::Value;
 use anabranch::deploy::Deployment;
 use anabranch::launch::{Cluster, LaunchOptions, child};
 use anabranch_protocols::two_pc::two_pc;
-use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! The microbenchmarks and voting answer what their clients expect, over TCP with nodes in this process.
 
+use anabranch::Bytes;
 use anabranch::Exit;
 use anabranch::core::node::Protocol;
 use anabranch::deploy::Deployment;
@@ -10,7 +11,6 @@ use anabranch_protocols::micro::{
     monotone::monotone, partial::partial, state_machine::state_machine,
 };
 use anabranch_protocols::voting::voting;
-use bytes::Bytes;
 use std::sync::Arc;
 
 fn on(protocol: impl Protocol + 'static, instances: &[u32], test: impl AsyncFnOnce(&Deployment)) {

@@ -1,6 +1,7 @@
 //! Two-phase commit with an ender, over TCP: what it answers, that coordinators carry fewer messages than without the
 //! ender, and that crashes of single parts lose nothing.
 
+use anabranch::Bytes;
 use anabranch::Exit;
 use anabranch::control::Control;
 use anabranch::core::node::{NodeIndex, Protocol};
@@ -10,7 +11,6 @@ use anabranch::embed::LocalCluster;
 use anabranch::observe::{Observer, Told};
 use anabranch_protocols::two_pc::two_pc_ender::two_pc_ender::{self, Client};
 use anabranch_protocols::two_pc::two_pc_scaled::two_pc_scaled;
-use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! Two-phase commit over TCP, nodes in this process: the typed client, aborts, durable restarts.
 
+use anabranch::Bytes;
 use anabranch::Exit;
 use anabranch::client::CallError;
 use anabranch::core::node::{NodeIndex, Protocol};
@@ -8,7 +9,6 @@ use anabranch::deploy::Deployment;
 use anabranch::embed::LocalCluster;
 use anabranch::observe::{Observer, Told};
 use anabranch_protocols::two_pc::two_pc::{self, Client};
-use bytes::Bytes;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

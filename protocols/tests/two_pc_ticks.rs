@@ -1,12 +1,12 @@
 //! Two-phase commit, driven tick by tick without a runtime.
 
+use anabranch::Bytes;
 use anabranch::core::data::Data;
 use anabranch::core::id::{Id, Req};
 use anabranch::core::node::{Answer, Ids, Layout, Node, NodeIndex, Outbox, Seat, Setup, TickArgs};
 use anabranch::core::value::Value;
 use anabranch::core::wire::Reader;
 use anabranch_protocols::two_pc::two_pc;
-use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
 

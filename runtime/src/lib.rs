@@ -1,7 +1,7 @@
 //! Distributed protocols as dataflow rules: the protocol! macro and its TCP runtime.
 
 pub use anabranch_core as core;
-pub use anabranch_core::data::Data;
+pub use anabranch_core::data::{Bytes, Data};
 pub use anabranch_macros::protocol;
 
 pub mod client;

@@ -1,9 +1,9 @@
 //! What generated typed clients call.
 
 use crate::client::CallError;
+use anabranch_core::data::Bytes;
 use anabranch_core::data::Data;
 use anabranch_core::wire::{Reader, WireError};
-use bytes::Bytes;
 
 /// Decodes an answer or a refusal.
 pub fn answer<T, E: Data>(

@@ -13,9 +13,9 @@ mod multi_paxos;
 
 /// A store that is right until it is saved and loaded.
 mod kv {
+    use anabranch_core::data::Bytes;
     use anabranch_core::machine::Machine;
     pub use anabranch_protocols::kv::{Command, Outcome};
-    use bytes::Bytes;
 
     #[derive(Clone, Debug, Default)]
     pub struct KvStore(anabranch_protocols::kv::KvStore);

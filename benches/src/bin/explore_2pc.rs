@@ -150,7 +150,7 @@ fn ours(participants: u32, options: &Options) -> (Report, Duration) {
     let began = Instant::now();
     let system =
         System::compiled(two_pc::protocol(), &[1, participants], BTreeMap::new()).expect("a deployment");
-    let payload = Value::Bytes(bytes::Bytes::from_static(b"yes"));
+    let payload = Value::Bytes(anabranch_core::data::Bytes::from_static(b"yes"));
     let call = Call { request: "commit".into(), at: 0, args: vec![payload] };
     let scope = Scope { clients: vec![vec![call]], quiet_timers: false, ..Scope::default() };
     let mut world = World::new(system, scope).expect("a world");

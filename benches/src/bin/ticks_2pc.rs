@@ -10,7 +10,7 @@ use anabranch::core::node::{Ids, Layout, Node, NodeIndex, Outbox, Setup, TickArg
 use anabranch::core::wire::Reader;
 use anabranch_benches::protocols;
 use anabranch_benches::votes::timing::thread_cpu;
-use bytes::Bytes;
+use anabranch_core::data::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

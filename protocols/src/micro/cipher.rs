@@ -3,7 +3,7 @@
 //! Functions named in rules must be pure, so the cipher is deterministic: ChaCha20 (RFC 8439) with a fixed key and
 //! nonce, [`ROUNDS`] times over. That is work to measure, not a way to keep a secret.
 
-use bytes::Bytes;
+use anabranch::Bytes;
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
 use sha2::{Digest, Sha256};

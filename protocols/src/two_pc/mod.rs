@@ -10,7 +10,7 @@
 pub mod two_pc_ender;
 pub mod two_pc_scaled;
 
-use bytes::Bytes;
+use anabranch::Bytes;
 
 /// A participant's vote: the application's hook. This one refuses payloads that begin with `no`.
 pub fn acceptable(payload: &Bytes) -> bool {

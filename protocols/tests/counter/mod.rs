@@ -1,12 +1,12 @@
 //! A counter in a replicated key-value store, whatever protocol replicates it: increments by compare-and-set, of which
 //! none may be lost.
 
+use anabranch::Bytes;
 use anabranch::Exit;
 use anabranch::client::CallError;
 use anabranch::embed::LocalCluster;
 use anabranch_protocols::kv::{Command, Outcome};
 use anabranch_protocols::multi_paxos::{multi_paxos, multi_paxos_scaled::multi_paxos_scaled};
-use bytes::Bytes;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};

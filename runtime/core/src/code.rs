@@ -2,13 +2,13 @@
 //!
 //! Public because generated code lives in users' crates; not meant to be called by hand.
 
+use crate::data::Bytes;
 use crate::data::{Address, Data, StableHasher};
 use crate::id::{Id, Req};
 use crate::node::{Answer, Batch, Broken, Ids, Layout, NodeIndex, Outbox, Protocol, Reply, Setup};
 use crate::store::map::{Table, hash_of};
 use crate::value::Value;
 use crate::wire::{Reader, WireError, put_varint};
-use bytes::Bytes;
 use hashbrown::HashTable;
 use std::collections::BTreeMap;
 use std::hash::Hash;
@@ -346,25 +346,14 @@ pub fn finish(out: &mut Outbox) {
     }
 }
 
-/// Answers of a tick. Those of more than one byte are encoded one behind the other, so that a tick allocates once
-/// for all of them.
+/// Answers of a tick. Those that are long are encoded one behind the other, so that a tick allocates once for all
+/// of them.
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
     bytes: Vec<u8>,
     /// Of an answer without its bytes: its place among the tick's output, and where they begin and end.
     open: Vec<(usize, usize, usize)>,
 }
-
-/// All bytes: answers of one byte share this.
-static SINGLE: [u8; 256] = {
-    let mut all = [0; 256];
-    let mut i = 0;
-    while i < 256 {
-        all[i] = i as u8;
-        i += 1;
-    }
-    all
-};
 
 impl Answers {
     /// Gives a reply.
@@ -384,18 +373,13 @@ impl Answers {
     fn encode(&mut self, out: &Outbox, encode: impl FnOnce(&mut Vec<u8>)) -> Bytes {
         let start = self.bytes.len();
         encode(&mut self.bytes);
-        match self.bytes[start..] {
-            [] => Bytes::new(),
-            [byte] => {
-                self.bytes.truncate(start);
-                let byte = usize::from(byte);
-                Bytes::from_static(&SINGLE[byte..=byte])
-            }
-            _ => {
-                self.open.push((out.replies.len(), start, self.bytes.len()));
-                Bytes::new()
-            }
+        if self.bytes.len() - start <= Bytes::IN_PLACE {
+            let short = Bytes::copy_from_slice(&self.bytes[start..]);
+            self.bytes.truncate(start);
+            return short;
         }
+        self.open.push((out.replies.len(), start, self.bytes.len()));
+        Bytes::new()
     }
     /// Gives all answers their bytes.
     #[inline]
@@ -408,7 +392,7 @@ impl Answers {
         let whole = Bytes::copy_from_slice(&self.bytes);
         for (at, start, end) in self.open.drain(..) {
             match &mut out.replies[at].answer {
-                Answer::Reply(bytes) | Answer::Refuse(bytes) => *bytes = whole.slice(start..end),
+                Answer::Reply(bytes) | Answer::Refuse(bytes) => *bytes = whole.slice_ref(&whole[start..end]),
                 Answer::Redirect(_) => unreachable!("it has no bytes"),
             }
         }

@@ -7,6 +7,7 @@
 //! of decoding).
 
 mod address;
+mod bytes;
 mod compound;
 mod dynamic;
 pub mod laws;
@@ -15,6 +16,7 @@ mod schema;
 mod stable;
 mod text;
 
+pub use self::bytes::Bytes;
 pub use address::Address;
 pub use anabranch_derive::Data;
 pub use dynamic::Mismatch;

@@ -15,8 +15,8 @@ pub mod wire;
 
 /// Types that every protocol has without `use`.
 pub mod prelude {
+    pub use crate::data::Bytes;
     pub use crate::id::{Id, Req};
     pub use crate::sessions::Sessions;
-    pub use bytes::Bytes;
     pub use std::time::Duration;
 }

@@ -1,8 +1,8 @@
 //! Machines: deterministic state machines fed with commands in slot order.
 
+use crate::data::Bytes;
 use crate::data::Data;
 use crate::value::Value;
-use bytes::Bytes;
 
 /// A deterministic state machine. Slots start at 0, come once each and in order: the runner sees to it.
 pub trait Machine: Clone + Default + Send + 'static {

@@ -157,9 +157,9 @@ pub struct Reply {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
     /// The encoded reply columns.
-    Reply(bytes::Bytes),
+    Reply(crate::data::Bytes),
     /// The encoded error: it was not done, and will not be.
-    Refuse(bytes::Bytes),
+    Refuse(crate::data::Bytes),
     /// Ask this instance of the request's role.
     Redirect(u32),
 }

@@ -1,10 +1,10 @@
 //! `Sessions<M>`: a machine that executes a request once, however often it is chosen.
 
+use crate::data::Bytes;
 use crate::data::Data;
 use crate::id::Req;
 use crate::machine::Machine;
 use crate::wire::Reader;
-use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 
 /// How many outcomes of a session are remembered: more than a client ever has outstanding. A request that far

@@ -1,6 +1,6 @@
 //! Erased values: what interpreter, plan executor, `inspect` and `call` work on.
 
-use bytes::Bytes;
+use crate::data::Bytes;
 use std::fmt;
 use std::sync::Arc;
 

@@ -1,10 +1,10 @@
 //! The laws of `Data`, typed and erased, for everything that comes with it and for derived types.
 
+use anabranch_core::data::Bytes;
 use anabranch_core::data::{Address, Data, Schema, StableHasher, laws};
 use anabranch_core::id::{Id, Req};
 use anabranch_core::value::Value;
 use anabranch_core::wire::Reader;
-use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

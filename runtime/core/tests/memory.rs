@@ -1,9 +1,9 @@
 //! Decoding takes no more memory than its input justifies, whatever lengths the input claims.
 
+use anabranch_core::data::Bytes;
 use anabranch_core::data::Data;
 use anabranch_core::session::frame;
 use anabranch_core::wire::put_varint;
-use bytes::Bytes;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 

@@ -4,9 +4,9 @@
 //! The numbers were computed by a second implementation from the definition (SplitMix64's finaliser over words,
 //! the state starting from the seed xor 0x9e3779b97f4a7c15), not by the code under test.
 
+use anabranch_core::data::Bytes;
 use anabranch_core::data::{Data, StableHasher};
 use anabranch_core::id::{Id, Req};
-use bytes::Bytes;
 use std::time::Duration;
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Data)]

@@ -1,9 +1,9 @@
 //! Containers of compiled roles beside naive twins: aggregated views, groups of events, single rows, machines.
 
+use anabranch_core::data::Bytes;
 use anabranch_core::machine::Machine;
 use anabranch_core::store::machine::Runner;
 use anabranch_core::store::{Aggregated, EventGroups, Map, One};
-use bytes::Bytes;
 use std::collections::BTreeMap;
 
 /// Random numbers (SplitMix64).
@@ -186,7 +186,7 @@ fn slots_come_once_and_in_order_however_they_are_fed() {
                 let to = next + dice.below(6);
                 let image: Vec<u8> = (0..to).map(command).collect();
                 assert!(runner.load(to, &image));
-                assert_eq!(runner.save(), image);
+                assert_eq!(*runner.save(), *image);
                 fed.extend(0..to);
                 done = to;
             }

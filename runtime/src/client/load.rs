@@ -10,8 +10,8 @@
 use super::core::Core;
 use super::{CallError, ConnectError};
 use crate::deploy::Deployment;
+use anabranch_core::data::Bytes;
 use anabranch_core::node::Protocol;
-use bytes::Bytes;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::io;

@@ -61,7 +61,7 @@ pub(super) fn value(found: &DeValue<'_>, schema: &Schema, duration: bool) -> Res
         Schema::Str => Value::str(found.as_str().ok_or_else(|| expected("a string", found, None))?),
         Schema::Bytes => {
             let text = found.as_str().ok_or_else(|| expected("a string", found, None))?;
-            Value::Bytes(bytes::Bytes::copy_from_slice(text.as_bytes()))
+            Value::Bytes(anabranch_core::data::Bytes::copy_from_slice(text.as_bytes()))
         }
         Schema::Option(inner) => match found.as_array() {
             Some(items) if items.is_empty() => Value::Option(None),

@@ -53,7 +53,7 @@ impl Cx<'_> {
         self.out.replies.push(Reply { req, request: ASK, answer });
     }
     pub fn reply(&mut self, req: Req, bytes: &[u8]) {
-        self.answer(req, Answer::Reply(bytes::Bytes::copy_from_slice(bytes)));
+        self.answer(req, Answer::Reply(anabranch_core::data::Bytes::copy_from_slice(bytes)));
     }
     pub fn tell(&mut self, n: u64) {
         let events = &mut self.out.events;

@@ -8,13 +8,13 @@ use super::run::Program;
 use super::script::Step;
 use crate::engine::Outcome;
 use crate::random::Dice;
+use anabranch_core::data::Bytes;
 use anabranch_core::data::Schema;
 use anabranch_core::id::{Id, Req};
 use anabranch_core::machine::ErasedMachine;
 use anabranch_core::node::{self, Env, Ids, Layout, Leaves, Seat, Setup};
 use anabranch_core::value::Value;
 use anabranch_dsl::ir::Protocol;
-use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Machines that random programs and tests may use, under the names that the closed subset knows.
 
+use anabranch_core::data::Bytes;
 use anabranch_core::machine::{Erased, ErasedMachine, Machine};
-use bytes::Bytes;
 
 /// The erased machine under a name; `None` for others. `Tally` adds up its commands (`u64`), mixing in the
 /// slots, and answers with the sum: any command that is lost, doubled or out of order shows in all later

@@ -1,8 +1,8 @@
 //! Types, as far as the closed subset needs them: to wrap integers, and to know a lattice's bottom.
 
+use anabranch_core::data::Bytes;
 use anabranch_core::value::Value;
 use anabranch_dsl::ir::{Protocol, RoleId, Tokens};
-use bytes::Bytes;
 
 /// A type. Parts that are not understood are [`Ty::Unknown`], which fits everything.
 #[derive(Clone, PartialEq, Eq, Debug)]

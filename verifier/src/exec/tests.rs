@@ -32,7 +32,7 @@ fn value(ty: &str, protocol: &Protocol, dice: &mut Dice) -> Value {
             0 => Value::Option(None),
             n => Value::Option(Some(Box::new(Value::Int(i128::from(n))))),
         },
-        "Bytes" => Value::Bytes(bytes::Bytes::copy_from_slice(&dice.below(3).to_le_bytes())),
+        "Bytes" => Value::Bytes(anabranch_core::data::Bytes::copy_from_slice(&dice.below(3).to_le_bytes())),
         "Id" => Value::Id(anabranch_core::id::Id { route: 0, node: 0, serial: dice.below(3) }),
         _ => match protocol.roles.iter().position(|r| r.name == ty) {
             Some(role) => Value::Addr(role as u16, dice.below(3) as u32),

@@ -210,7 +210,7 @@ fn sample(schema: &Schema, number: usize) -> Value {
         Schema::Bool => Value::Bool(number.is_multiple_of(2)),
         Schema::Int { .. } => Value::Int(number as i128 % 2 + 1),
         Schema::Str => Value::str(["a", "b"][number % 2]),
-        Schema::Bytes => Value::Bytes(bytes::Bytes::from_static([b"yes", b"no!"][number % 2])),
+        Schema::Bytes => Value::Bytes(anabranch_core::data::Bytes::from_static([b"yes", b"no!"][number % 2])),
         Schema::Id => Value::Id(anabranch_core::id::Id { route: 0, node: 0, serial: number as u64 % 2 }),
         Schema::Req => Value::Req(anabranch_core::id::Req { session: 0, number: number as u64 }),
         Schema::Addr(role) => Value::Addr(*role, 0),

@@ -14,9 +14,9 @@
 //! | request | `{"req": [session, number]}` |
 //! | enum | `{"enum": [index, "name", fields…]}` |
 
+use anabranch_core::data::Bytes;
 use anabranch_core::id::{Id, Req};
 use anabranch_core::value::Value;
-use bytes::Bytes;
 use serde_json::{Value as Json, json};
 use std::fmt::Write;
 

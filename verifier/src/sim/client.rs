@@ -7,12 +7,12 @@ use super::net::Packet;
 use super::plan::Plan;
 use super::world::{Event, World};
 use crate::random::Dice;
+use anabranch_core::data::Bytes;
 use anabranch_core::id::Req;
 use anabranch_core::node::Seat;
 use anabranch_core::session::frame::{self, Kind as FrameKind};
 use anabranch_core::session::stream::Accept;
 use anabranch_core::wire::Reader;
-use bytes::Bytes;
 
 /// A request that may be repeated goes to another instance after this time without an answer.
 const RETRY_AFTER_US: u64 = 400_000;

@@ -9,8 +9,8 @@ use super::tester::CheckMaker;
 use super::workload::Generator;
 use crate::check::{Model, Verdict, linear};
 use crate::random::Dice;
+use anabranch_core::data::Bytes;
 use anabranch_core::value::Value;
-use bytes::Bytes;
 use std::sync::Arc;
 
 /// A store in which every command is answered as if they came one at a time. Splits by key.

@@ -1,11 +1,11 @@
 //! What clients ask for: random values of the requests' columns, or what the user's generator gives.
 
 use crate::random::Dice;
+use anabranch_core::data::Bytes;
 use anabranch_core::data::Schema;
 use anabranch_core::id::{Id, Req};
 use anabranch_core::node::{Layout, Protocol, RequestInfo};
 use anabranch_core::value::Value;
-use bytes::Bytes;
 use std::sync::Arc;
 
 /// A user's generator: given the number of a request in the run, which request it is, and its arguments.

@@ -1,6 +1,6 @@
 //! Two-phase commit with mistakes.
 
-use bytes::Bytes;
+use anabranch_core::data::Bytes;
 
 /// A participant's vote.
 pub fn acceptable(payload: &Bytes) -> bool {

@@ -1,10 +1,10 @@
 //! The wire form of erased values: the same bytes as the typed value's.
 
 use super::{Data, Schema};
+use crate::data::Bytes;
 use crate::id::{Id, Req};
 use crate::value::Value;
 use crate::wire::{Reader, WireError, put_varint};
-use bytes::Bytes;
 use std::fmt;
 
 /// A value that has another shape than its schema says.

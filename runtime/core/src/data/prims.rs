@@ -1,10 +1,10 @@
 //! `Data` for what has no parts.
 
 use super::{Data, Schema, StableHasher};
+use crate::data::Bytes;
 use crate::id::{Id, Req};
 use crate::value::Value;
 use crate::wire::{Reader, WireError, put_varint, unzigzag, zigzag};
-use bytes::Bytes;
 use std::time::Duration;
 
 impl Data for () {

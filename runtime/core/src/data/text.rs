@@ -8,8 +8,8 @@
 mod parser;
 
 use super::Schema;
+use crate::data::Bytes;
 use crate::value::Value;
-use bytes::Bytes;
 use std::fmt::{self, Write};
 
 /// A text that is not a value of the shape.

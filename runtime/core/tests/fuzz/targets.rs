@@ -3,6 +3,7 @@
 //!
 //! Shared by the test (a hundred thousand inputs) and the example `fuzz` (as many as one likes).
 
+use anabranch_core::data::Bytes;
 use anabranch_core::data::{Data, StableHasher};
 use anabranch_core::disk::{Crash, Disk, SimDisk};
 use anabranch_core::id::{Id, Req};
@@ -13,7 +14,6 @@ use anabranch_core::session::hello::{Hello, Refusal, Welcome, Who};
 use anabranch_core::session::stream::{Accept, Stream};
 use anabranch_core::session::{Fate, attach};
 use anabranch_core::wire::Reader;
-use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What became of an input.

@@ -6,10 +6,10 @@ use crate::transport::conn::{Fill, Sock};
 use crate::transport::frame::{Header, Kind};
 use crate::transport::hello::{Hello, Refusal, Welcome, Who};
 use crate::transport::stream::Accept;
+use anabranch_core::data::Bytes;
 use anabranch_core::node::NodeIndex;
 use anabranch_core::session::attach;
 use anabranch_core::wire::{Reader, WireError};
-use bytes::Bytes;
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
