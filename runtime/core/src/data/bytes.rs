@@ -148,7 +148,14 @@ impl<const N: usize> PartialEq<&[u8; N]> for Bytes {
 
 impl fmt::Debug for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "b\"{}\"", self.escape_ascii())
+        f.write_str("b\"")?;
+        for byte in self.iter() {
+            match byte {
+                0 => f.write_str("\\0")?,
+                _ => write!(f, "{}", byte.escape_ascii())?,
+            }
+        }
+        f.write_str("\"")
     }
 }
 
