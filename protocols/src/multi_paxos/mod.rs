@@ -197,7 +197,8 @@ anabranch::protocol! {
         table others(by: replica, upto: Max<u64>);
         others(r, n) <= progress(r, n);
         view behind(here) <= kv.next(here), others(_, n), if n > here;
-        view newest(max(slot)) <= log(slot, _);
+        var newest(slot: Max<u64>);
+        newest(slot) <= log(slot, _);
         behind(here) <= kv.next(here), newest(s), if s > here;
         timer stuck(here: u64) every 200ms..5s while behind(here);
         event ask(here, choose(r)) <= stuck(here), others(r, n), if n > here;
