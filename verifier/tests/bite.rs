@@ -13,10 +13,14 @@ mod paxos;
 mod split;
 
 use anabranch_core::node::{Layout, Protocol};
+use anabranch_core::value::Value;
+use anabranch_verifier::explore::search::search;
 use anabranch_verifier::sim::campaign::{AtEnd, Options, campaign, must_pass};
 use anabranch_verifier::sim::checks::AtomicCommit;
 use anabranch_verifier::sim::file::{Counterexample, rerun};
+use anabranch_verifier::sim::shrink::shrink;
 use anabranch_verifier::sim::{CheckMaker, End, Faults, Kind, RunEnd, Runtime, Shape, Tester, Workload};
+use anabranch_verifier::world::{Call, Scope, System, World};
 use std::sync::Arc;
 
 /// A protocol in its scope, with what is asked of it.
@@ -168,18 +172,30 @@ fn an_acceptor_that_forgets_its_promise_and_its_vote() {
 }
 
 /// Only the promise is lost. It takes a proposer that has its promises, and asks for votes only when one of the
-/// acceptors has promised a higher ballot since, has voted for it, and has crashed since, while another acceptor has
-/// heard nothing of it. Random runs do not come there: none of 8,000 with the faults below did.
+/// acceptors has promised a higher ballot since and has crashed since, while another acceptor has heard nothing of it. In
+/// runs whose faults are spread over seconds this does not come about (none of 8,000); in those that hurry, with some ways
+/// much longer than others, it does.
 #[test]
-#[ignore = "gets away"]
 fn an_acceptor_that_forgets_its_promise_alone() {
-    let faults = std::env::var("BITE_FAULTS").unwrap_or("crash=8,lag=12,slow=4".into());
-    let seeds = std::env::var("SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000);
-    let case = Case {
-        faults: Faults::parse(&faults).unwrap(),
-        ..Case::of(paxos::paxos_unpromised::protocol(), &[2, 3])
-    };
-    case.caught(seeds);
+    Case::of(paxos::paxos_unpromised::protocol(), &[2, 3]).caught(5000);
+}
+
+/// The same in all orders, two requests and one crash: a shortest way. `cargo test -p anabranch-verifier --test bite --
+/// --ignored --nocapture`: some seconds, 763,998 states.
+#[test]
+#[ignore = "a search by hand"]
+fn an_acceptor_that_forgets_its_promise_alone_in_all_orders() {
+    let system = System::compiled(paxos::paxos_unpromised::protocol(), &[2, 3], Default::default()).unwrap();
+    let call =
+        |at: u32| Call { request: "propose".into(), at, args: vec![Value::Bytes(vec![at as u8].into())] };
+    let clients = vec![vec![call(0)], vec![call(1)]];
+    let scope = Scope { clients, crashes: 1, quiet_timers: false, ..Scope::default() };
+    let mut world = World::new(system, scope).unwrap();
+    let report = search(&mut world, &Default::default());
+    println!("{report}");
+    let found = report.violations.first().expect("it is found");
+    println!("{}", world.story(&found.moves));
+    assert_eq!((found.name.as_str(), found.moves.len()), ("disagree", 18));
 }
 
 #[test]
@@ -244,4 +260,26 @@ fn all_requests_end() {
     let outcome = tester.run(&tester.plan(&case.options(1).shape, &workload, 7));
     assert!(outcome.calls.iter().all(|call| call.end != End::Open));
     assert_eq!(outcome.calls.len(), 30);
+}
+
+/// What shrinking costs is bounded by a number of events, whatever the machine; and it is the same each time.
+#[test]
+fn shrinking_keeps_to_its_budget() {
+    let case = Case { checks: vec![atomic()], ..Case::of(commit::forgetful::protocol(), &[1, 3]) };
+    let tester = case.tester().unwrap();
+    let workload = Workload::random(case.protocol, tester.layout.clone());
+    let options = Options { shrink: 0, ..case.options(500) };
+    let failure = campaign(&|| case.tester(), &workload, &options, &|_| {}).unwrap().failure.unwrap();
+    let outcome = tester.run(&failure.plan);
+    let mut last = usize::MAX;
+    for budget in [0, 1, 3_000, 30_000, 300_000] {
+        let shrunk = shrink(&tester, &failure.plan, &outcome, budget);
+        let again = shrink(&tester, &failure.plan, &outcome, budget);
+        assert!(shrunk.work <= budget, "{} events, {budget} were allowed", shrunk.work);
+        assert_eq!((shrunk.runs, shrunk.work, shrunk.messages), (again.runs, again.work, again.messages));
+        let parts = shrunk.plan.requests() + shrunk.plan.faults.len();
+        assert!(parts <= last, "{parts} parts with {budget} events, {last} with fewer");
+        last = parts;
+    }
+    assert!(last < 10, "{last} parts");
 }

@@ -51,7 +51,7 @@ fn workload(protocol: &'static dyn Protocol) -> Workload {
 
 fn options(seeds: u64) -> Options {
     let shape = Shape { clients: 8, requests: 80, faults: Faults::all(), ..Shape::default() };
-    Options { seeds, threads: 2, compare: 30, shrink: 150, shape, ..Options::default() }
+    Options { seeds, threads: 2, compare: 30, shrink: 1_000_000, shape, ..Options::default() }
 }
 
 #[test]

@@ -29,8 +29,8 @@ pub struct Options {
     pub threads: usize,
     /// Every so many runs one is compared with the interpreter, tick by tick; 0: none.
     pub compare: u64,
-    /// At most so many runs to make a counterexample small; 0: it stays as it is.
-    pub shrink: usize,
+    /// At most so many events to make a counterexample small; 0: it stays as it is.
+    pub shrink: u64,
     /// What runs are like.
     pub shape: Shape,
     /// So many faults must happen in each run: one in which fewer did is run again with more of them planned.
@@ -46,13 +46,16 @@ impl Default for Options {
             first: 0,
             threads: 1,
             compare: 50,
-            shrink: 4000,
+            shrink: SHRINK,
             shape: Shape::default(),
             least_faults: 0,
             least_answered: 0,
         }
     }
 }
+
+/// Events that shrinking may cost, unless said otherwise.
+pub const SHRINK: u64 = 10_000_000;
 
 /// How often a run is tried with more faults, until enough of them happen.
 const MORE_FAULTS: u64 = 20;
@@ -138,8 +141,9 @@ impl fmt::Display for Failure {
             plan.layout.nodes()
         )?;
         if let Some(shrunk) = &self.shrunk {
-            let (runs, seconds) = (shrunk.runs, shrunk.took.as_secs_f64());
-            write!(f, ", {} messages (shrunk in {runs} runs, {seconds:.1} s)", shrunk.messages)?;
+            let Shrunk { messages, runs, work, .. } = shrunk;
+            let seconds = shrunk.took.as_secs_f64();
+            write!(f, ", {messages} messages (shrunk in {runs} runs, {work} events, {seconds:.1} s)")?;
         }
         plan.faults.iter().try_for_each(|fault| write!(f, "\n  {} us: {:?}", fault.at_us, fault.what))
     }

@@ -194,6 +194,8 @@ pub enum Point {
     Now,
     /// Right after a round, before its log record is written.
     Unwritten,
+    /// Right after it has sent something: what it sent may arrive, and what it did not log is forgotten.
+    Sent,
     /// While its next flush is under way.
     Flushing,
     /// When its next flush is done, before anything that waited for it leaves.
@@ -377,7 +379,8 @@ fn draw(kind: Kind, dice: &mut Dice, nodes: u32, clients: u32, left_us: u64) -> 
     Some(match kind {
         Kind::Crash | Kind::Power => {
             let down_us = lasting(500, 800_000);
-            let points = [Point::Now, Point::Unwritten, Point::Flushing, Point::Flushed, Point::Released];
+            let points =
+                [Point::Now, Point::Unwritten, Point::Sent, Point::Flushing, Point::Flushed, Point::Released];
             FaultKind::Crash { node, point: *dice.pick(&points), power: kind == Kind::Power, down_us }
         }
         Kind::Partition | Kind::Oneway => {

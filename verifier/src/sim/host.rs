@@ -280,7 +280,9 @@ impl World<'_> {
             return;
         }
         self.begin_flush(node);
-        self.write_dirty(node);
+        if self.write_dirty(node) && self.strikes(node, Point::Sent) {
+            return;
+        }
         let host = &mut self.hosts[node as usize];
         let Some(life) = &mut host.life else { return };
         if !host.ready.is_empty() || !life.self_inbox.is_empty() || life.node.has_input() {
@@ -633,15 +635,18 @@ impl World<'_> {
         }
     }
 
-    fn write_dirty(&mut self, node: u32) {
+    /// Whether something was written.
+    fn write_dirty(&mut self, node: u32) -> bool {
         let mut dirty = std::mem::take(&mut self.hosts[node as usize].dirty);
         dirty.sort_unstable();
         dirty.dedup();
+        let mut wrote = false;
         for &to in &dirty {
-            self.write(node, to);
+            wrote |= self.write(node, to);
         }
         dirty.clear();
         self.hosts[node as usize].dirty = dirty;
+        wrote
     }
 
     fn begin_flush(&mut self, node: u32) {
@@ -694,7 +699,9 @@ impl World<'_> {
             return;
         }
         self.release(node, stable);
-        self.write_dirty(node);
+        if self.write_dirty(node) && self.strikes(node, Point::Sent) {
+            return;
+        }
         self.snapshot(node);
         if self.strikes(node, Point::Released) {
             return;

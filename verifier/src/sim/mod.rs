@@ -20,6 +20,10 @@
 //! (a silent connection breaks only as a fault); full disks and rotting bits, which the log's own tests have.
 //! `forget` rules see their events at once or never, not late. Nodes that share fate crash and restart together.
 //!
+//! # How runs differ
+//! What is no fault varies as well ([`plan::Vary`]), some places are much farther apart than others, and requests and faults
+//! are spread over seconds or over milliseconds ([`Plan::draw`]).
+//!
 //! Messages of one connection keep their order, as TCP has it, unless [`faults::Kind::Reorder`] takes it away, as the
 //! language allows.
 

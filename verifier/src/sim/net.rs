@@ -41,6 +41,8 @@ pub(super) struct Way {
     pub inbox: VecDeque<Packet>,
     /// Extra delay, while a fault lasts: until when, and how much at most.
     pub lag: Option<(u64, u64)>,
+    /// How many times as long as usual everything takes on it.
+    far: u64,
     dice: Dice,
 }
 
@@ -56,16 +58,21 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub fn new(seed: u64, low: u32, high: u32, number: u32) -> Link {
-        let way = |from, to, side: u64| Way {
-            from,
-            to,
-            flight: VecDeque::new(),
-            stalled: 0,
-            last_us: 0,
-            inbox: VecDeque::new(),
-            lag: None,
-            dice: Dice::part(seed, 1 << 32 | u64::from(number) << 1 | side),
+    pub fn new(seed: u64, low: u32, high: u32, number: u32, uneven: bool) -> Link {
+        let way = |from, to, side: u64| {
+            let number = u64::from(number) << 1 | side;
+            let far = [1, 1, 4, 16, 64][Dice::part(seed, 6 << 32 | number).below(5)];
+            Way {
+                from,
+                to,
+                flight: VecDeque::new(),
+                stalled: 0,
+                last_us: 0,
+                inbox: VecDeque::new(),
+                lag: None,
+                far: if uneven { far } else { 1 },
+                dice: Dice::part(seed, 1 << 32 | number),
+            }
         };
         Link { ways: [way(low, high, 0), way(high, low, 1)], up: [false; 2], epoch: 0, dialling: false }
     }
@@ -100,6 +107,7 @@ impl World<'_> {
                 delay += way.dice.word() % 3000;
             }
         }
+        delay *= way.far;
         let lagged = way.lag.filter(|&(until, _)| now < until);
         if let Some((_, by)) = lagged {
             delay += if vary { way.dice.word() % by.max(1) } else { by };
@@ -143,17 +151,17 @@ impl World<'_> {
         self.wake(to);
     }
 
-    /// Writes whatever a stream may write.
-    pub(super) fn write(&mut self, from: u32, to: u32) {
-        let Some(link) = self.link_of(from, to) else { return };
+    /// Writes whatever a stream may write; whether there was anything.
+    pub(super) fn write(&mut self, from: u32, to: u32) -> bool {
+        let Some(link) = self.link_of(from, to) else { return false };
         let side = usize::from(from > to);
         if !self.links[link as usize].up[side] {
-            return;
+            return false;
         }
         let end = self.end(from, to);
         let bytes = end.stream.unwritten().to_vec();
         if bytes.is_empty() {
-            return;
+            return false;
         }
         end.stream.wrote(bytes.len());
         self.fold(bytes.len() as u64 ^ u64::from(from) << 32 ^ u64::from(to) << 40);
@@ -162,6 +170,7 @@ impl World<'_> {
             self.tell_written(from, to, &bytes);
         }
         self.put(link, side, Packet::Data(bytes));
+        true
     }
 
     /// The dialling side tries.
@@ -242,10 +251,13 @@ impl World<'_> {
             let way = &mut self.links[link as usize].ways[side];
             way.stalled = 0;
             let arrived = way.flight.drain(..).take(arrive);
-            // A handshake is worth nothing on a broken connection, also if it has arrived and was not read yet.
-            way.inbox.retain(|p| matches!(p, Packet::Data(_)));
             let first = way.inbox.is_empty();
-            way.inbox.extend(arrived.filter(|p| matches!(p, Packet::Data(_))));
+            way.inbox.extend(arrived);
+            // A handshake is worth nothing on a broken connection, also if it has arrived and was not read yet; and what
+            // follows it cannot be read without it.
+            if let Some(place) = way.inbox.iter().position(|p| !matches!(p, Packet::Data(_))) {
+                way.inbox.truncate(place);
+            }
             if first && !way.inbox.is_empty() {
                 self.hosts[to as usize].ready.push(link);
                 self.wake(to);

@@ -71,11 +71,23 @@ pub struct Vary {
     /// Which events `forget` rules see; else all.
     #[serde(default)]
     pub forgets: bool,
+    /// How far apart places are: some ways take a hundred times as long as others, from the beginning to the end.
+    #[serde(default)]
+    pub uneven: bool,
 }
 
 impl Vary {
     /// Everything varies.
-    pub const ALL: Vary = Vary { delays: true, batches: true, timers: true, forgets: true };
+    pub const ALL: Vary = Vary { delays: true, batches: true, timers: true, forgets: true, uneven: true };
+}
+
+/// In how much less time than [`Shape::span_us`] the run of a seed asks its requests and has its faults.
+///
+/// What a mistake needs often happens within the few milliseconds that one round of a protocol takes. Faults that are
+/// spread over seconds hardly ever strike two at a time there; those that are spread over milliseconds do, but never
+/// while timers fire. So there are both.
+fn haste(seed: u64) -> u64 {
+    [1, 1, 8, 64][Dice::part(seed, 4).below(4)]
 }
 
 /// A request of a client's script.
@@ -127,8 +139,9 @@ impl Plan {
         let count = shape.clients.max(1);
         let each = u64::from(shape.requests / count).max(1);
         let mut dice = Dice::part(seed, 1);
+        let span_us = shape.span_us / haste(seed);
         // Some runs hurry, some dawdle.
-        let think = shape.span_us / each * [1, 2, 4][dice.below(3)] / 2;
+        let think = span_us / each * [1, 2, 4][dice.below(3)] / 2;
         let mut clients = vec![Vec::new(); count as usize];
         for number in 0..shape.requests {
             let mut dice = Dice::part(seed, 1000 + u64::from(number));
@@ -136,7 +149,7 @@ impl Plan {
             let (tag, args) = workload.draw(protocol, &mut dice, number);
             clients[(number % count) as usize].push(Ask { tag, args, think_us });
         }
-        let faults = shape.faults.draw(&mut Dice::part(seed, 2), layout.nodes(), count, shape.span_us);
+        let faults = shape.faults.draw(&mut Dice::part(seed, 2), layout.nodes(), count, span_us);
         let calm_us = faults.iter().map(Fault::ends_us).max().unwrap_or(0);
         Plan {
             seed,
@@ -148,7 +161,11 @@ impl Plan {
             settle_us: shape.settle_us,
             patience_us: shape.patience_us,
             // In half of the runs all is forgotten that may be, as nodes outside of this world do.
-            vary: Vary { forgets: Dice::part(seed, 3).percent(50), ..Vary::ALL },
+            vary: Vary {
+                forgets: Dice::part(seed, 3).percent(50),
+                uneven: Dice::part(seed, 6).percent(40),
+                ..Vary::ALL
+            },
             runtime: shape.runtime,
         }
     }
@@ -157,7 +174,7 @@ impl Plan {
     pub fn more_faults(&mut self, shape: &Shape, more: u64) {
         let (nodes, clients) = (self.layout.nodes(), self.clients.len() as u32);
         let mut dice = Dice::part(self.seed, 5 << 32 | more);
-        self.faults.extend(shape.faults.draw(&mut dice, nodes, clients, shape.span_us));
+        self.faults.extend(shape.faults.draw(&mut dice, nodes, clients, shape.span_us / haste(self.seed)));
         self.faults.sort_by_key(|fault| fault.at_us);
         self.calm_us = self.faults.iter().map(Fault::ends_us).max().unwrap_or(0);
     }

@@ -2,12 +2,17 @@
 //! fails. What is left out is tried in halves, then smaller parts (delta debugging: Zeller, Hildebrandt,
 //! *Simplifying and isolating failure-inducing input*, IEEE TSE 28(2), 2002).
 //!
-//! A smaller run meets other delays, so each is tried with a few seeds for them.
+//! A smaller run meets other delays, so each is tried with a few seeds for them, and with its faults earlier or later.
+//!
+//! What it may cost is said in events of the candidates' worlds together, not in time: a shrunk run is the same on every
+//! machine. The coarsest parts come first (clients, kinds of faults), and a candidate that goes on for longer than the
+//! best run did until it failed is cut off, since it would be no smaller.
 
-use super::faults::{Fault, FaultKind, Point};
-use super::plan::{Ask, Plan};
+use super::faults::{Fault, FaultKind, Kind, Point};
+use super::plan::{Ask, Plan, Vary};
 use super::tester::Tester;
 use super::{Outcome, Violation};
+use crate::random::Dice;
 use anabranch_core::node::{Layout, RoleLayout};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,56 +30,82 @@ pub struct Shrunk {
     pub messages: u64,
     /// Runs that it took.
     pub runs: usize,
+    /// Events of all of these.
+    pub work: u64,
     /// Time that it took.
     pub took: Duration,
 }
 
+/// So many events more than the best run may happen in a candidate: what fails later is no smaller, but a shorter wait may
+/// cost some retries.
+const SLACK: u64 = 500;
+
 /// Seeds that a smaller run is tried with, besides its own: few at first, more when few no longer help.
-const OTHER_SEEDS: [u64; 3] = [2, 12, 60];
+const OTHER_SEEDS: [u64; 4] = [2, 12, 60, 240];
 
 struct Search<'a> {
     tester: &'a Tester,
     property: String,
     best: Shrunk,
-    left: usize,
+    runs: usize,
+    /// Events that may still happen.
+    left: u64,
     /// See [`OTHER_SEEDS`].
     seeds: u64,
 }
 
-/// The smallest run found that violates a property as `outcome` does; at most so many runs.
+/// The smallest run found that violates a property as `outcome` does; in all candidates together at most `budget` events
+/// happen.
 ///
 /// # Panics
 /// If nothing is wrong in the outcome.
-pub fn shrink(tester: &Tester, plan: &Plan, outcome: &Outcome, runs: usize) -> Shrunk {
-    let took_over = |outcome: &Outcome| Shrunk {
-        plan: plan.clone(),
-        violation: outcome.violation.clone().expect("something is wrong"),
-        events: outcome.events,
-        messages: outcome.messages,
-        runs: 0,
-        took: Duration::ZERO,
-    };
+pub fn shrink(tester: &Tester, plan: &Plan, outcome: &Outcome, budget: u64) -> Shrunk {
     let began = Instant::now();
+    let best = Shrunk::of(plan.clone(), outcome);
+    let property = best.violation.property.clone();
+    let mut search = Search { tester, property, best, runs: 0, left: budget, seeds: 0 };
     // Once as it is, looking closely: that may show it earlier, or another property that fails before this one.
-    let close = tester.run_closely(plan);
-    let best = took_over(if close.violation.is_some() { &close } else { outcome });
-    let mut search = Search { tester, property: best.violation.property.clone(), best, left: runs, seeds: 0 };
+    let close = search.closely(plan, outcome.events + SLACK);
+    if close.violation.is_some() {
+        search.best = Shrunk::of(plan.clone(), &close);
+        search.property = search.best.violation.property.clone();
+    }
+    search.cut_off();
     for seeds in OTHER_SEEDS {
         search.seeds = seeds;
         search.converge();
     }
-    search.best.runs = runs - search.left;
+    search.best.runs = search.runs;
+    search.best.work = budget - search.left;
     search.best.took = began.elapsed();
     search.best
 }
+
+impl Shrunk {
+    fn of(plan: Plan, outcome: &Outcome) -> Shrunk {
+        Shrunk {
+            plan,
+            violation: outcome.violation.clone().expect("something is wrong"),
+            events: outcome.events,
+            messages: outcome.messages,
+            runs: 0,
+            work: 0,
+            took: Duration::ZERO,
+        }
+    }
+}
+
 impl Search<'_> {
     /// Tries everything until nothing helps any more.
     fn converge(&mut self) {
         loop {
             let before = self.size();
             self.cut_off();
-            self.fewer_faults();
+            self.sooner();
+            self.fewer_clients();
+            self.fewer_kinds();
             self.fewer_requests();
+            self.fewer_faults();
             self.fewer_nodes();
             self.plainer();
             if self.size() >= before || self.left == 0 {
@@ -87,40 +118,60 @@ impl Search<'_> {
     fn size(&self) -> (usize, u64) {
         let plan = &self.best.plan;
         let nodes = plan.layout.nodes() as usize;
-        let vary = [plan.vary.delays, plan.vary.batches, plan.vary.timers, plan.vary.forgets];
+        let Vary { delays, batches, timers, forgets, uneven } = plan.vary;
+        let vary = [delays, batches, timers, forgets, uneven];
         let varying = vary.into_iter().filter(|v| *v).count();
         (10 * (plan.requests() + plan.faults.len() + nodes) + varying, self.best.messages)
     }
 
-    fn run(&mut self, plan: &Plan) -> Option<Outcome> {
-        if self.left == 0 {
-            return None;
-        }
-        self.left -= 1;
-        if !self.tester.allows(&plan.layout) {
-            return None;
-        }
-        let outcome = self.tester.run_closely(plan);
-        outcome.violation.as_ref().is_some_and(|v| v.property == self.property).then_some(outcome)
+    /// Runs a plan for so many events at most.
+    fn closely(&mut self, plan: &Plan, events: u64) -> Outcome {
+        let outcome = self.tester.run_closely_for(plan, events.min(self.left));
+        self.runs += 1;
+        self.left -= outcome.events.min(self.left);
+        outcome
     }
 
     /// Takes over a plan that still fails.
     fn try_one(&mut self, plan: Plan) -> bool {
-        let Some(outcome) = self.run(&plan) else { return false };
-        self.best = Shrunk {
-            violation: outcome.violation.clone().expect("it fails"),
-            events: outcome.events,
-            messages: outcome.messages,
-            plan,
-            runs: 0,
-            took: Duration::ZERO,
-        };
-        true
+        if self.left == 0 || !self.tester.allows(&plan.layout) {
+            return false;
+        }
+        let outcome = self.closely(&plan, self.best.events + self.best.events / 4 + SLACK);
+        let fails = outcome.violation.as_ref().is_some_and(|v| v.property == self.property);
+        if fails {
+            self.best = Shrunk::of(plan, &outcome);
+        }
+        fails
     }
 
-    /// The same with other seeds for what is not decided by the plan.
+    /// The same with other seeds for what is not decided by the plan; every second time with faults at other times.
     fn try_any(&mut self, plan: &Plan) -> bool {
-        (0..=self.seeds).any(|n| self.try_one(Plan { seed: plan.seed + n, ..plan.clone() }))
+        (0..=self.seeds).any(|n| {
+            let mut plan = Plan { seed: plan.seed + n, ..plan.clone() };
+            if n % 2 == 1 {
+                let mut dice = Dice::part(plan.seed, 7);
+                for fault in &mut plan.faults {
+                    fault.at_us = fault.at_us / 2 + dice.word() % fault.at_us.max(1);
+                }
+                plan.faults.sort_by_key(|fault| fault.at_us);
+                calm(&mut plan);
+            }
+            self.try_one(plan)
+        })
+    }
+
+    /// The same in less time.
+    fn sooner(&mut self) {
+        for _ in 0..3 {
+            let mut plan = self.best.plan.clone();
+            plan.clients.iter_mut().flatten().for_each(|ask| ask.think_us /= 4);
+            plan.faults.iter_mut().for_each(|fault| fault.at_us /= 4);
+            calm(&mut plan);
+            if !self.try_any(&plan) {
+                return;
+            }
+        }
     }
 
     /// Leaves out what comes after the end.
@@ -130,19 +181,45 @@ impl Search<'_> {
         let before = plan.faults.len();
         plan.faults.retain(|fault| fault.at_us <= end);
         if plan.faults.len() < before {
-            plan.calm_us = plan.faults.iter().map(Fault::ends_us).max().unwrap_or(0);
+            calm(&mut plan);
             self.try_one(plan);
+        }
+    }
+
+    /// Leaves out clients with all that they ask, half of them at a time, then fewer.
+    fn fewer_clients(&mut self) {
+        let make = |plan: &Plan, kept: &[usize]| {
+            let gone = (0..plan.clients.len()).rev().filter(|client| !kept.contains(client));
+            gone.fold(plan.clone(), |plan, client| without_place(&plan, plan.layout.nodes() + client as u32))
+        };
+        // The world wants one.
+        let count = |plan: &Plan| plan.clients.len() - 1;
+        self.parts(count, &|plan, kept| {
+            let last = plan.clients.len() - 1;
+            make(plan, &[kept, &[last]].concat())
+        });
+    }
+
+    /// Leaves out all faults of a kind.
+    fn fewer_kinds(&mut self) {
+        for kind in Kind::ALL {
+            let mut plan = self.best.plan.clone();
+            plan.faults.retain(|fault| fault.kind() != kind);
+            if plan.faults.len() < self.best.plan.faults.len() {
+                calm(&mut plan);
+                self.try_any(&plan);
+            }
         }
     }
 
     fn fewer_faults(&mut self) {
         let make = |plan: &Plan, kept: &[usize]| {
             let faults: Vec<Fault> = kept.iter().map(|&i| plan.faults[i].clone()).collect();
-            let calm_us = faults.iter().map(Fault::ends_us).max().unwrap_or(0);
-            Plan { faults, calm_us, ..plan.clone() }
+            let mut plan = Plan { faults, ..plan.clone() };
+            calm(&mut plan);
+            plan
         };
-        let count = self.best.plan.faults.len();
-        self.parts(count, &make);
+        self.parts(|plan| plan.faults.len(), &make);
     }
 
     fn fewer_requests(&mut self) {
@@ -164,8 +241,7 @@ impl Search<'_> {
             }
             Plan { clients, ..plan.clone() }
         };
-        let count = self.best.plan.requests();
-        self.parts(count, &make);
+        self.parts(Plan::requests, &make);
         // Clients that ask for nothing.
         let plan = self.best.plan.clone();
         for client in (0..plan.clients.len()).rev() {
@@ -177,19 +253,15 @@ impl Search<'_> {
         }
     }
 
-    /// Leaves out as many of `count` parts as possible.
-    fn parts(&mut self, count: usize, make: &dyn Fn(&Plan, &[usize]) -> Plan) {
-        let base = self.best.plan.clone();
-        let mut kept: Vec<usize> = (0..count).collect();
-        let mut size = count;
-        while size > 0 && !kept.is_empty() && self.left > 0 {
+    /// Leaves out as many parts as possible: half of them at a time, then fewer.
+    fn parts(&mut self, count: fn(&Plan) -> usize, make: &dyn Fn(&Plan, &[usize]) -> Plan) {
+        let mut size = count(&self.best.plan);
+        while size > 0 && self.left > 0 {
             let mut at = 0;
-            while at < kept.len() {
-                let mut fewer = kept.clone();
-                fewer.drain(at..(at + size).min(kept.len()));
-                if self.try_any(&Plan { seed: self.best.plan.seed, ..make(&base, &fewer) }) {
-                    kept = fewer;
-                } else {
+            while at < count(&self.best.plan) {
+                let kept: Vec<usize> =
+                    (0..count(&self.best.plan)).filter(|i| !(at..at + size).contains(i)).collect();
+                if !self.try_any(&make(&self.best.plan, &kept)) {
                     at += size;
                 }
             }
@@ -228,10 +300,11 @@ impl Search<'_> {
 
     /// Less variation, plainer faults.
     fn plainer(&mut self) {
-        for part in 0..4 {
+        for part in 0..5 {
             let mut plan = self.best.plan.clone();
             let vary = &mut plan.vary;
-            let all = [&mut vary.delays, &mut vary.batches, &mut vary.timers, &mut vary.forgets];
+            let all =
+                [&mut vary.uneven, &mut vary.delays, &mut vary.batches, &mut vary.timers, &mut vary.forgets];
             let part = all.into_iter().nth(part);
             if part.is_some_and(|part| std::mem::replace(part, false)) {
                 self.try_any(&plan);
@@ -242,7 +315,7 @@ impl Search<'_> {
             for what in plainer(&fault.what) {
                 let mut plan = self.best.plan.clone();
                 plan.faults[i].what = what;
-                plan.calm_us = plan.faults.iter().map(Fault::ends_us).max().unwrap_or(0);
+                calm(&mut plan);
                 if self.try_one(plan) {
                     break;
                 }
@@ -314,6 +387,11 @@ fn without_place(plan: &Plan, gone: u32) -> Plan {
             !from.is_empty() && !to.is_empty()
         }
     });
-    plan.calm_us = plan.faults.iter().map(Fault::ends_us).max().unwrap_or(0);
+    calm(&mut plan);
     plan
+}
+
+/// Faults have changed: when they are over.
+fn calm(plan: &mut Plan) {
+    plan.calm_us = plan.faults.iter().map(Fault::ends_us).max().unwrap_or(0);
 }

@@ -146,25 +146,30 @@ impl Tester {
 
     /// Runs a plan.
     pub fn run(&self, plan: &Plan) -> Outcome {
-        self.go(plan, None, None, self.every).0
+        self.go(plan, None, None, self.every, u64::MAX).0
     }
 
     /// Runs a plan and compares every tick of every node with the reference interpreter.
     pub fn run_compared(&self, plan: &Plan) -> Outcome {
         let shadow = Shadow::new(self.protocol, &self.ir, plan);
-        self.go(plan, Some(Box::new(shadow)), None, self.every).0
+        self.go(plan, Some(Box::new(shadow)), None, self.every, u64::MAX).0
     }
 
     /// Runs a plan and tells what happens, step by step. Properties are looked at after every macro-step.
     pub fn replay(&self, plan: &Plan) -> (Outcome, Trace) {
         let teller = Teller::new(self.protocol, &self.ir, plan);
-        let (outcome, trace) = self.go(plan, None, Some(teller), 1);
+        let (outcome, trace) = self.go(plan, None, Some(teller), 1, u64::MAX);
         (outcome, trace.unwrap_or_default())
     }
 
     /// Runs a plan, looking at properties after every macro-step: the first state that violates one ends it.
     pub fn run_closely(&self, plan: &Plan) -> Outcome {
-        self.go(plan, None, None, 1).0
+        self.run_closely_for(plan, u64::MAX)
+    }
+
+    /// The same for so many events at most. What is asked at the end of a run is not asked of one that was cut off.
+    pub fn run_closely_for(&self, plan: &Plan, events: u64) -> Outcome {
+        self.go(plan, None, None, 1, events).0
     }
 
     fn go(
@@ -173,6 +178,7 @@ impl Tester {
         shadow: Option<Box<Shadow>>,
         teller: Option<Teller>,
         every: u32,
+        events: u64,
     ) -> (Outcome, Option<Trace>) {
         let own = self.checks.iter().map(|make| make()).collect();
         let properties = self.properties_for(&plan.layout);
@@ -180,6 +186,7 @@ impl Tester {
         let mut world = World::new(self.protocol, plan, &self.shapes, checks);
         world.shadow = shadow;
         world.teller = teller;
+        world.most_events = events;
         // A node that panics is a finding as well; nothing of the world is looked at again but what it tells.
         let ran = quietly(|| catch_unwind(AssertUnwindSafe(|| world.run())));
         if let Err(payload) = ran {

@@ -97,6 +97,8 @@ pub(super) struct World<'a> {
     pub checks: Checks<'a>,
     pub teller: Option<Teller>,
     pub shadow: Option<Box<Shadow>>,
+    /// The run is cut off after so many events.
+    pub most_events: u64,
     /// Clients that are not done.
     pub busy: u32,
     /// Nodes that crash together.
@@ -122,7 +124,7 @@ impl<'a> World<'a> {
                 let role = plan.layout.seat(NodeIndex(low)).expect("a node of the layout").role;
                 if high < nodes || shapes.meets_clients(role) {
                     let number = links.len() as u32;
-                    links.push(Link::new(plan.seed, low, high, number));
+                    links.push(Link::new(plan.seed, low, high, number, plan.vary.uneven));
                     link_at[(low * places + high) as usize] = number;
                     link_at[(high * places + low) as usize] = number;
                 }
@@ -150,6 +152,7 @@ impl<'a> World<'a> {
             checks,
             teller: None,
             shadow: None,
+            most_events: u64::MAX,
             busy: 0,
             fates: fate_groups(&protocol.role_infos(), &plan.layout),
             calm: false,
@@ -235,6 +238,9 @@ impl<'a> World<'a> {
         while let Some(Entry { at, event, .. }) = self.heap.pop() {
             if at > last || at > rest_until {
                 break;
+            }
+            if self.outcome.events >= self.most_events {
+                return;
             }
             self.now_us = at;
             self.outcome.events += 1;

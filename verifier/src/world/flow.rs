@@ -166,19 +166,16 @@ pub(crate) fn interchangeable(p: &Protocol, family: u16) -> bool {
         let of = |i: usize| p.family(RoleId(i as u32)).0 as u16;
         p.roles.iter().enumerate().any(|(i, r)| r.name == name && of(i) == family)
     };
-    let holds = |ty: &str| {
-        let other = p.roles.iter().any(|r| !own(&r.name) && ty == r.name);
-        ty == "Id" || !PLAIN.contains(&ty) && !other
-    };
     // An id says which node drew it, but nothing can look: see `ids_are_opaque`.
-    let holds = |ty: &str| ty != "Id" && holds(ty);
+    let harmless = |word: &str| word == "Id" || p.roles.iter().any(|r| !own(&r.name) && word == r.name);
+    let holds = |ty: &str| holds(p, ty, &harmless, 0);
     !p.roles.iter().any(|r| own(&r.name) && r.partitioned) && blind(p, &holds, &own)
 }
 
 /// Whether drawn ids may be renamed: they are compared for equality only.
 pub(crate) fn ids_are_opaque(p: &Protocol) -> bool {
-    let holds =
-        |ty: &str| !(PLAIN.contains(&ty) && ty != "Option<Id>" || p.roles.iter().any(|r| ty == r.name));
+    let harmless = |word: &str| p.roles.iter().any(|r| word == r.name);
+    let holds = |ty: &str| holds(p, ty, &harmless, 0);
     let seeded = (0..p.roles.len() as u32).any(|r| seeded(p, RoleId(r)));
     !seeded && !p.roles.iter().any(|r| r.partitioned) && blind(p, &holds, &|_| false)
 }
@@ -262,29 +259,25 @@ fn blind(p: &Protocol, holds: &dyn Fn(&str) -> bool, own: &dyn Fn(&str) -> bool)
     true
 }
 
-/// Types that hold no address.
+/// Whether a type may hold something else than what is plain or `harmless`. The protocol's own names for types are looked
+/// into, others are not.
+fn holds(p: &Protocol, ty: &str, harmless: &dyn Fn(&str) -> bool, depth: usize) -> bool {
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    ty.split(|c| !word(c)).filter(|w| !w.is_empty()).any(|w| {
+        let alias = p.aliases.iter().position(|a| a.name == w);
+        let known = PLAIN.contains(&w) || harmless(w);
+        // One that is deeper than there are names goes round in a circle.
+        let innocent = |i: usize| {
+            depth < p.aliases.len() && !holds(p, &p.aliases[i].ty.0.to_string(), harmless, depth + 1)
+        };
+        !known && !alias.is_some_and(innocent)
+    })
+}
+
+/// Types that hold no address, and what they are composed with.
 const PLAIN: &[&str] = &[
-    "u8",
-    "u16",
-    "u32",
-    "u64",
-    "u128",
-    "i8",
-    "i16",
-    "i32",
-    "i64",
-    "i128",
-    "bool",
-    "String",
-    "Bytes",
-    "Id",
-    "Req",
-    "()",
-    "Duration",
-    "Option<u64>",
-    "(u64,u64)",
-    "Option<Id>",
-    "Vec<u64>",
+    "u8", "u16", "u32", "u64", "u128", "i8", "i16", "i32", "i64", "i128", "bool", "String", "Bytes", "Req",
+    "Duration", "Option", "Vec",
 ];
 
 fn words(tokens: &TokenStream) -> BTreeSet<String> {
