@@ -152,6 +152,11 @@ fn limits(given: &[String]) -> Result<BTreeMap<String, u32>> {
     given.iter().map(|g| parts(g).ok_or_else(|| CommandError::usage(wrong(g)))).collect()
 }
 
+/// What the rewriter knows of the order of deliveries.
+fn keys(protocol: &anabranch_dsl::ir::Protocol) -> anabranch_verifier::explore::keys::Keys {
+    anabranch_rewriter::analysis::apart::apart(protocol).unwrap_or_default()
+}
+
 /// All orders of a small scope, or a comparison with the protocol that this one was made from.
 fn small(args: &Verify, protocol: &'static dyn Protocol, protocols: &Protocols) -> Result {
     let wanted = Wanted {
@@ -167,6 +172,7 @@ fn small(args: &Verify, protocol: &'static dyn Protocol, protocols: &Protocols) 
         first_seed: args.first_seed,
         max_states: args.max_states,
         seeds: args.seeds.map(|n| n as usize),
+        keys: Some(keys),
         ..Wanted::default()
     };
     let told = match &args.against {

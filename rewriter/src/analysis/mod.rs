@@ -3,11 +3,12 @@
 //! [`sides`] says what a cut does to a role, [`cone`] what depends on what crosses, [`maps`] and [`repeats`] which rules
 //! may follow one fact, [`accumulate`] what only grows, [`forget`] which deletions are harmless, [`echo`] which messages
 //! answer what has crossed,
-//! [`answers`] which of several answers is the first, [`units`] what may cross in units, [`fate`] what a crash of one part means.
+//! [`answers`] which of several answers is the first, [`apart`] which deliveries concern different keys, [`units`] what may cross in units, [`fate`] what a crash of one part means.
 
 pub mod accumulate;
 mod against;
 pub mod answers;
+pub mod apart;
 pub mod cone;
 pub mod determine;
 pub mod echo;

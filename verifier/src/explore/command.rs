@@ -37,6 +37,8 @@ pub struct Wanted {
     pub repeats: u32,
     /// A tick takes at most so many inputs.
     pub together: usize,
+    /// Finds keys, of which one order is followed.
+    pub keys: Option<super::keys::Finder>,
     /// Stop after so many states.
     pub max_states: usize,
     /// Stop after so many seconds.
@@ -60,6 +62,7 @@ impl Default for Wanted {
             limits: BTreeMap::new(),
             repeats: 1,
             together: 1,
+            keys: None,
             max_states: 10_000_000,
             max_seconds: None,
             seeds: None,
@@ -135,8 +138,12 @@ impl Wanted {
         let layout = system.layout.clone();
         let scope = self.scope(descriptor, |role| layout.roles[role].instances);
         let mut world = World::new(system, scope)?;
-        let options =
-            Options { max_states: self.max_states, max_seconds: self.max_seconds, ..Options::default() };
+        let options = Options {
+            keys: self.keys.map(|find| find(&world.system.protocol)).unwrap_or_default(),
+            max_states: self.max_states,
+            max_seconds: self.max_seconds,
+            ..Options::default()
+        };
         let report = search(&mut world, &options);
         let mut text = report.to_string();
         for found in report.violations.iter().chain(&report.not_reached) {
@@ -149,6 +156,7 @@ impl Wanted {
             "states": report.states,
             "transitions": report.transitions,
             "depth": report.depth,
+            "divided": report.divided,
             "stopped_by": report.stopped.map(|b| b.to_string()),
             "violations": names(&report.violations),
             "not_reached": names(&report.not_reached),

@@ -1,13 +1,16 @@
 //! Exhaustive search of small scopes: every order of events that a [`World`](crate::world::World) permits.
 //!
 //! States are kept as 128-bit hashes, or whole ([`Options::exact`]); breadth first by default, so that the way to what
-//! it finds is a shortest one. Two reductions, each tested against the search without it:
+//! it finds is a shortest one. Three reductions, each tested against the search without it:
 //!
 //! - **Symmetry** ([`canon`]): instances of a role that neither rules nor clients tell apart, and drawn ids, may
 //!   change their names; of the states that differ in names only, one is searched.
 //! - **Sleep sets** (Godefroid, *Partial-Order Methods for the Verification of Concurrent Systems*, 1996): of two moves of
 //!   different nodes one order is followed. They spare transitions, not states, so they hide no state
 //!   from a property. They go depth first and not together with symmetry.
+//!
+//! - **Keys** ([`keys`]): what a rewriter knows of a protocol, that deliveries that concern different keys do not meet,
+//!   spares transitions of the one, and states where one key after the other is followed.
 //!
 //! What a search reports is what it saw: [`Report::stopped`] says which bound ended it, and a search that was stopped
 //! is *incomplete*, never a pass. `sometimes` must have held in some state. `eventually` is asked where runs end:
@@ -16,6 +19,7 @@
 pub mod canon;
 pub mod command;
 mod ends;
+pub mod keys;
 pub mod search;
 mod sleep;
 
@@ -46,6 +50,8 @@ pub struct Options {
     /// Whether of two orders of independent moves one is followed. Sets `order` to depth and `symmetry`
     /// off; has no effect together with `ends`.
     pub sleep: bool,
+    /// Deliveries that concern different keys are followed in one order.
+    pub keys: keys::Keys,
     /// Whether states are kept whole, not as hashes (without symmetry only).
     pub exact: bool,
     /// Stop after so many states.
@@ -70,6 +76,7 @@ impl Default for Options {
             order: Order::Breadth,
             symmetry: true,
             sleep: false,
+            keys: keys::Keys::new(),
             exact: false,
             max_states: 10_000_000,
             max_depth: usize::MAX,
@@ -134,6 +141,10 @@ pub struct Report {
     pub never_held: Vec<String>,
     /// `eventually` properties that some run never satisfies, with a way to where it cannot any more.
     pub not_reached: Vec<Found>,
+    /// States in which one key's moves were followed alone.
+    pub divided: usize,
+    /// Hashes of states without a move, the same in every search. (With symmetry of one state for all that differ in names.)
+    pub last: BTreeSet<u128>,
     /// Moves by kind: ticks, ticks in which timers fired, crashes, clients that gave up or asked again.
     pub kinds: [usize; 4],
     /// Histories of states, if the scope keeps them.
@@ -165,6 +176,9 @@ impl fmt::Display for Report {
             "{ticks} ticks, {timers} of them with timers, {crashes} crashes, {clients} times a client gave up or asked again"
         )?;
         writeln!(f, "{} macro-steps were run, {} states of nodes", self.effort.0, self.effort.1)?;
+        if self.divided > 0 {
+            writeln!(f, "in {} states one key's moves were followed alone", self.divided)?;
+        }
         match self.stopped {
             None => writeln!(f, "finished: this is all there is in this scope")?,
             Some(bound) => writeln!(f, "INCOMPLETE: stopped by {bound}")?,

@@ -1,8 +1,9 @@
 //! The search itself.
 
 use super::canon::{Canon, plain};
-use super::{Bound, Found, Options, Order, Report, ends, sleep};
+use super::{Bound, Found, Options, Order, Report, ends, keys, sleep};
 use crate::property::Properties;
+use crate::world::intern::mix;
 use crate::world::{History, Move, State, World};
 use anabranch_dsl::ir::PropertyKind;
 use rustc_hash::FxHashMap;
@@ -53,6 +54,9 @@ pub fn search(world: &mut World, options: &Options) -> Report {
     options.sleep &= !options.ends;
     if options.sleep {
         options.symmetry = false;
+    }
+    if options.ends {
+        options.keys.clear();
     }
     let seen = if options.exact && !options.symmetry {
         Seen::Whole(FxHashMap::default())
@@ -108,6 +112,35 @@ impl Search<'_> {
             }
         };
         (number, number == next)
+    }
+
+    /// A hash of what a state says, the same in every search.
+    fn content(&self, state: &State) -> u128 {
+        let world = &*self.world;
+        let fact = |f: u32, tag: u64| {
+            let fact = world.facts.get(f);
+            mix(crate::draw::hash(&fact.row, u64::from(fact.rel.0)), tag)
+        };
+        let mut sum: (u64, u64) = (0, 0);
+        let mut feed = |word: u64| sum = (mix(sum.0, word), mix(sum.1, !word));
+        for local in &state.locals {
+            let key = world.locals.key(*local);
+            feed(key.rest());
+            feed(key.rows.iter().fold(0, |all, row| all.wrapping_add(fact(*row, 1))));
+            feed(key.waiting.iter().fold(0, |all, row| all.wrapping_add(fact(*row, 2))));
+        }
+        feed(state.net.iter().fold(0, |all, flight| {
+            let m = world.messages.get(flight.message);
+            let ends = u64::from(m.from) << 33 | u64::from(m.to) << 1 | u64::from(flight.risk);
+            all.wrapping_add(fact(m.fact, ends))
+        }));
+        for client in &state.clients {
+            feed(u64::from(client.op) << 1 | u64::from(client.doubt));
+            feed(u64::from(client.repeats));
+        }
+        state.spent.iter().for_each(|n| feed(u64::from(*n)));
+        feed(u64::from(state.crashes) << 32 | u64::from(state.firings));
+        u128::from(sum.0) << 64 | u128::from(sum.1)
     }
 
     /// Enters a new state and looks at what properties say of it. False if the search is to end.
@@ -205,7 +238,26 @@ impl Search<'_> {
                 }
                 continue;
             }
-            for (i, chosen) in moves.iter().enumerate() {
+            if moves.is_empty() {
+                let hash = self.content(&state);
+                self.report.last.insert(hash);
+            }
+            let chosen = match self.options.keys.is_empty() {
+                true => None,
+                false => keys::chosen(self.world, &state, &self.options.keys, &moves),
+            };
+            let mut todo: Vec<usize> = (0..moves.len()).collect();
+            if let Some(chosen) = &chosen {
+                todo.sort_by_key(|i| !chosen[*i]);
+            }
+            // Whether something that was followed leads to what is still to be followed up.
+            let mut onwards = false;
+            for i in todo {
+                if onwards && chosen.as_ref().is_some_and(|chosen| !chosen[i]) {
+                    self.report.divided += 1;
+                    break;
+                }
+                let chosen = &moves[i];
                 let moved = self.world.make(&state, chosen).expect("a move that was offered");
                 self.count(chosen);
                 match moved.state {
@@ -216,6 +268,8 @@ impl Search<'_> {
                     }
                     Ok(next) => {
                         let (to, new) = self.note(&next);
+                        // Breadth first, states are followed up in the order of their numbers.
+                        onwards |= new || self.options.order == Order::Breadth && to > number;
                         if new && !self.enter(&next, (number, i as u32), depth + 1) {
                             return;
                         }

@@ -5,6 +5,7 @@
 //! with fewer sleepers follows those that slept before and do not now.
 
 use super::Bound;
+use super::keys::{self, Keys};
 use super::search::Search;
 use crate::world::{Move, State, World};
 use std::rc::Rc;
@@ -42,7 +43,7 @@ pub(super) fn run(search: &mut Search<'_>) {
         let asleep: Vec<Rc<Move>> = top
             .asleep
             .iter()
-            .filter(|other| independent(search.world, &state, other, &chosen))
+            .filter(|other| independent(search.world, &state, &search.options.keys, other, &chosen))
             .cloned()
             .collect();
         top.asleep.push(chosen.clone());
@@ -109,7 +110,7 @@ fn frame(
 }
 
 /// Whether two moves of one state lead to the same state in either order, and neither prevents the other.
-fn independent(world: &mut World, state: &State, a: &Move, b: &Move) -> bool {
+fn independent(world: &mut World, state: &State, keys: &Keys, a: &Move, b: &Move) -> bool {
     let (
         Move::Tick { node: m, flights: f, fired: x, choice: c, crash: None },
         Move::Tick { node: n, flights: g, fired: y, choice: d, crash: None },
@@ -117,8 +118,16 @@ fn independent(world: &mut World, state: &State, a: &Move, b: &Move) -> bool {
     else {
         return false;
     };
+    // What concerns different keys does not meet at a node either.
+    let apart = || {
+        let (one, other) = (keys::key(world, keys, a), keys::key(world, keys, b));
+        one.is_some() && other.is_some() && one != other
+    };
+    if m == n && !apart() {
+        return false;
+    }
     // When timers may fire depends on all that is under way.
-    if m == n || !x.is_empty() || !y.is_empty() || f.is_empty() || g.is_empty() {
+    if !x.is_empty() || !y.is_empty() || f.is_empty() || g.is_empty() {
         return false;
     }
     if world.scope.histories {
