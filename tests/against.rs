@@ -32,6 +32,7 @@ fn emitted_protocols_match_their_bases() {
     matches("two_pc", &[]);
     matches("partial", &["--nodes", "replica=1", "--crashes", "1", "--requests", "1"]);
     matches("partial", &["--nodes", "replica=1"]);
+    matches("partial", &["--requests", "1"]);
 }
 
 #[test]
@@ -51,6 +52,10 @@ fn multi_paxos_scaled_matches() {
     let one = "election=1,pulse=0,enlist=0,gossip=0,stuck=0,push=1";
     small(&["--firings", one, "--requests", "1", "--crashes", "1", "--partitions", "proxy=1"]);
     small(&["--firings", one]);
+    // Two leaders, one after the other.
+    let two = ["--nodes", "proposer=2,acceptor=1,replica=1", "--partitions", "proxy=1"];
+    let elections = ["--firings", "election=2,pulse=0,enlist=0,gossip=0,stuck=0,push=0"];
+    matches("multi_paxos", &[two, [elections[0], elections[1], "--requests", "2"]].concat());
     // Enough for every request to be answered in the end: what was not answered would be hard to find in the base.
     let some = ["--firings", "election=8,pulse=1,enlist=1,gossip=2,stuck=8,push=8", "--repeats", "8"];
     small(&[&some[..], &["--requests", "3", "--crashes", "1", "--seeds", "60"]].concat());

@@ -2,8 +2,9 @@
 //!
 //! A client has a *session*: a random number, under which it connects to every node that takes or answers
 //! its requests, since answers may come from any of them. A broken connection is resumed without loss as
-//! long as the node lives. If the node is gone, requests declared `resend` go to another instance under
-//! the same number; all others end as [`CallError::Unknown`], since they may or may not have been done.
+//! long as the node lives. If the node is gone, or no answer has come for a second, requests declared `resend` go to
+//! another instance under the same number; if the node is gone, all others end as [`CallError::Unknown`], since they
+//! may or may not have been done.
 //!
 //! [`Client`] is for programs: asynchronous, on the caller's tokio runtime. [`LoadClient`] is for load
 //! generators: one thread, one event loop, thousands of logical clients.

@@ -3,7 +3,7 @@
 //! States whose history can no longer become the wanted one are not followed: a wrong answer, or an operation taken
 //! before one has ended that it must come after. First some random walks, then depth first with memory.
 
-use super::sample::settled;
+use super::sample::{runs_out, settled};
 use super::shown::Shown;
 use crate::explore::canon::plain;
 use crate::random::Dice;
@@ -12,7 +12,7 @@ use anabranch_core::value::Value;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Random walks before everything is gone through.
-const WALKS: u64 = 200;
+const WALKS: u64 = 600;
 
 /// What a search for a match came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,7 +63,9 @@ pub fn find(world: &mut World, goal: &Shown, complete: bool, seed: u64, budget: 
     };
     let mut looked = 0;
     let mut moves: Vec<Move> = Vec::new();
-    let done = |world: &mut World, state: &State| !complete || settled(world, state, 2000);
+    let done = |world: &mut World, state: &State| {
+        !complete || runs_out(world, state, &mut Dice::part(seed, 99)) || settled(world, state, 2000)
+    };
     for walk in 0..WALKS {
         let mut dice = Dice::part(seed, 100 + walk);
         // A run of hundreds of moves is sure to have its crash early unless crashes are rare.

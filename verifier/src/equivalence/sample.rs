@@ -112,6 +112,27 @@ pub fn sampled(pair: &Pair, runs: Runs, budget: Budget) -> Result<Compared, Stri
     Ok(compared)
 }
 
+/// Whether a run that goes on by what must happen comes to an end, with the history as it is: then it is complete.
+pub fn runs_out(world: &mut World, state: &State, dice: &mut Dice) -> bool {
+    let (mut at, mut moves) = (state.clone(), Vec::new());
+    for _ in 0..1000 {
+        world.moves(&at, &mut moves);
+        moves.retain(|m| !m.is_fault());
+        let mut next = None;
+        while !moves.is_empty() && next.is_none() {
+            let chosen = moves.swap_remove(dice.below(moves.len()));
+            let moved = world.make(&at, &chosen).filter(|moved| moved.must);
+            next = moved.and_then(|moved| moved.state.ok());
+        }
+        match next {
+            None => return true,
+            Some(to) if to.history != state.history => return false,
+            Some(to) => at = to,
+        }
+    }
+    false
+}
+
 /// Whether all that must still happen in a state leaves its history as it is; at most `most` states are looked at.
 pub fn settled(world: &mut World, state: &State, most: usize) -> bool {
     let mut seen = BTreeSet::new();
