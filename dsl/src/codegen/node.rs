@@ -654,7 +654,7 @@ impl Cx<'_> {
                     // Whole rows: nothing to look for.
                     let del = format_ident!("__del{}", rel.0);
                     for l in &events {
-                        let each = self.delete_row(rel);
+                        let each = quote!(if self.#del(&__row) { __changed = true; });
                         remove.extend(self.for_late(l, &quote!(__row), &each));
                     }
                     remove.extend(quote! {

@@ -500,17 +500,6 @@ impl Cx<'_> {
             && !self.all().any(waits)
     }
 
-    /// Deletes `__row`, in place.
-    pub fn delete_row(&self, rel: RelIx) -> TokenStream {
-        let row = format_ident!("__row");
-        if self.store(rel).self_probed {
-            let del = format_ident!("__del{}", rel.0);
-            return quote!(if self.#del(&__row) { __changed = true; });
-        }
-        let (taken, dropped) = (self.first_take(rel, &row), format_ident!("__dropped{}", rel.0));
-        quote!(if #taken { self.#dropped(&__row); __changed = true; })
-    }
-
     /// Deletes all rows under the keys of a list, where the first index is that of the keys: each group, or row, is
     /// taken out as a whole. `None` if it is not.
     pub fn delete_groups(&self, rel: RelIx, columns: &[usize]) -> Option<TokenStream> {
