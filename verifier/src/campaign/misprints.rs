@@ -144,7 +144,7 @@ pub const ALL: &[Misprint] = &[
     ),
     one("a timer's rows never wait", "^ self . __timer# . plus ( $$ ) ;", LEFT_OUT),
     one("a timer's rows wait for ever", "^ self . __timer# . minus ( $$ ) ;", LEFT_OUT),
-    one("answers are not given", "^ self . __answers . finish ( __out ) ;", LEFT_OUT),
+    one("answers are not given", "^ self . __answers . reply ( $$ ) ;", LEFT_OUT),
 ];
 
 const fn one(name: &'static str, find: &'static str, put: &'static str) -> Misprint {
