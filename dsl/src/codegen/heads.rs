@@ -25,6 +25,17 @@ pub enum Mode {
     Fix,
 }
 
+/// The rule that sends a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender {
+    /// Its number.
+    pub rule: u32,
+    /// Whether no two of its bindings give equal messages.
+    pub distinct: bool,
+    /// Where it runs.
+    pub mode: Mode,
+}
+
 /// The columns for which a deletion gives values: those of its index, and for keyed tables perhaps more.
 pub fn given(args: &[Option<PExpr>]) -> Vec<usize> {
     (0..args.len()).filter(|&c| args[c].is_some()).collect()
@@ -83,7 +94,7 @@ impl Cx<'_> {
                     }
                 }}
             }
-            Emit::Send { rel, args, to } => self.send(vars, *rel, args, to, rule, distinct, mode),
+            Emit::Send { rel, args, to } => self.send(vars, *rel, args, to, Sender { rule, distinct, mode }),
             Emit::Reply { rel, req, args } => {
                 let ir::RelationKind::Request(request) = &self.protocol.relation(*rel).kind else {
                     unreachable!("only requests are answered")
@@ -250,10 +261,9 @@ impl Cx<'_> {
         rel: ir::RelId,
         args: &[PExpr],
         to: &PExpr,
-        rule: u32,
-        distinct: bool,
-        mode: Mode,
+        sender: Sender,
     ) -> TokenStream {
+        let Sender { rule, distinct, mode } = sender;
         let message = self.protocol.relation(rel);
         let role = message.role.expect("messages reach a role");
         let (route, address) = (
@@ -314,15 +324,8 @@ impl Cx<'_> {
     }
 
     /// One message to all instances of its role.
-    pub fn send_all(
-        &self,
-        vars: &[Variable],
-        rel: ir::RelId,
-        args: &[PExpr],
-        rule: u32,
-        distinct: bool,
-        mode: Mode,
-    ) -> TokenStream {
+    pub fn send_all(&self, vars: &[Variable], rel: ir::RelId, args: &[PExpr], sender: Sender) -> TokenStream {
+        let Sender { rule, distinct, mode } = sender;
         let role = self.protocol.relation(rel).role.expect("messages reach a role");
         let route = format_ident!("__route_{}", role.index());
         let tag = super::descriptor::message_tag(self.protocol, rel);

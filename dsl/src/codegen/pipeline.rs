@@ -2,7 +2,7 @@
 
 use super::access::field_ref;
 use super::context::{Cx, begin, slot, slot_span};
-use super::heads::Mode;
+use super::heads::{Mode, Sender};
 use super::storage::{Accumulator, Door, Kind, Shape, event_field, field};
 use crate::plan::{
     Access, Class, Col, Emit, Hole, IndexIx, Op, PExpr, Pipeline, RelIx, Source, Start, Variable, Version,
@@ -369,7 +369,7 @@ impl Cx<'_> {
         }
         let distinct = mode == Mode::Step && tail.distinct && self.starts_distinct(p);
         let rule = tail.rule.map_or(u32::MAX, |r| r.0);
-        let send = self.send_all(&p.vars, *rel, args, rule, distinct, mode);
+        let send = self.send_all(&p.vars, *rel, args, Sender { rule, distinct, mode });
         let body = self.ops(&p.vars, before, start, send);
         Some(quote!({ #body }))
     }
