@@ -8,8 +8,8 @@
 //!
 //! **Items**, beyond those of [co-hashing](crate::cohash) for each role:
 //! - `column`: inputs are routed by a column, not by an expression or to all partitions;
-//! - `carried`: messages are routed like what the rule read, `forget` rules included, and so are
-//!   answers if requests are redirected. (Else answers need not be, since nobody but the client sees them. Whoever reckons with clients that ask
+//! - `carried`: messages are routed like what the rule read, `forget` rules included, and so are answers if requests are
+//!   redirected. (Else answers need not be, since nobody but the client sees them; whoever reckons with clients that ask
 //!   again must not divide those.)
 //! - `asked`: what an invariant reads has one key, so that whether it holds can be told for each key alone.
 //!
@@ -116,8 +116,8 @@ fn spread(p: &Protocol, keys: &mut Apart, all: &mut [Uses<'_>]) {
                 uses.own().filter(|r| !keys.contains_key(r) && !uses.same.contains(r)).collect();
             for rel in open {
                 let written_at_all = uses.scopes.iter().any(|s| s.writes == Some(rel));
-                let columns = 0..p.relation(rel).columns.len();
-                let found = columns.into_iter().find(|i| written_at_all && written(keys, uses, rel, *i));
+                let mut columns = 0..p.relation(rel).columns.len();
+                let found = columns.find(|i| written_at_all && written(keys, uses, rel, *i));
                 keys.extend(found.map(|column| (rel, column)));
             }
         }
