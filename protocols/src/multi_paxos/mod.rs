@@ -183,6 +183,7 @@ anabranch::protocol! {
 
         on chosen(slot, v), old kv.next(n), if slot >= n {
             log(slot, v) <=;
+            newest(slot) <=;
             kv(slot, v) <=;
         }
         // A repeat has a slot of its own; `Sessions` answers it from its record.
@@ -198,7 +199,7 @@ anabranch::protocol! {
         others(r, n) <= progress(r, n);
         view behind(here) <= kv.next(here), others(_, n), if n > here;
         var newest(slot: Max<u64>);
-        newest(slot) <= log(slot, _);
+        newest(slot) <= start(_), log(slot, _);
         behind(here) <= kv.next(here), newest(s), if s > here;
         timer stuck(here: u64) every 200ms..5s while behind(here);
         event ask(here, choose(r)) <= stuck(here), others(r, n), if n > here;

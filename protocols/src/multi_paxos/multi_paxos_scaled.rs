@@ -259,24 +259,22 @@ anabranch::protocol! {
     at replica {
         durable machine kv(slot: u64, value: Value) -> (done: Option<(Req, Outcome)>) = Sessions<KvStore>;
         durable table log(slot: u64 => value: Value);
+        timer gossip every 100ms;
+        table others(by: replica, upto: Max<u64>);
+        var newest(slot: Max<u64>);
         on chosen(slot, v), old kv.next(n), if slot >= n {
             log(slot, v) <=;
+            newest(slot) <=;
             kv(slot, v) <=;
         }
 
         reply submit(req, out) <~ kv.done(slot, Some((req, out))), if replica.of(slot) == me;
         log(old, _) <- kv.done(slot, _), let Some(old) = slot.checked_sub(keep);
-
-        timer gossip every 100ms;
         executed(me, n) @ a <~ gossip(), kv.next(n), acceptor(a);
         progress(me, n) @ r <~ gossip(), kv.next(n), replica(r), if r != me;
-
-        table others(by: replica, upto: Max<u64>);
         others(r, n) <= progress(r, n);
         view behind(here) <= kv.next(here), others(_, n), if n > here;
-
-        var newest(slot: Max<u64>);
-        newest(slot) <= log(slot, _);
+        newest(slot) <= start(_), log(slot, _);
         behind(here) <= kv.next(here), newest(s), if s > here;
 
         timer stuck(here: u64) every 200ms..5s while behind(here);
