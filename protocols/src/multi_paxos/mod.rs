@@ -179,6 +179,7 @@ anabranch::protocol! {
     at replica {
         durable machine kv(slot: u64, value: Value) -> (done: Option<(Req, Outcome)>) = Sessions<KvStore>;
         durable table log(slot: u64 => value: Value);   // two values for one slot stop the node
+        var newest(slot: Max<u64>);
         timer gossip every 100ms;
 
         on chosen(slot, v), old kv.next(n), if slot >= n {
@@ -198,7 +199,6 @@ anabranch::protocol! {
         table others(by: replica, upto: Max<u64>);
         others(r, n) <= progress(r, n);
         view behind(here) <= kv.next(here), others(_, n), if n > here;
-        var newest(slot: Max<u64>);
         newest(slot) <= start(_), log(slot, _);
         behind(here) <= kv.next(here), newest(s), if s > here;
         timer stuck(here: u64) every 200ms..5s while behind(here);

@@ -259,8 +259,6 @@ anabranch::protocol! {
     at replica {
         durable machine kv(slot: u64, value: Value) -> (done: Option<(Req, Outcome)>) = Sessions<KvStore>;
         durable table log(slot: u64 => value: Value);
-        timer gossip every 100ms;
-        table others(by: replica, upto: Max<u64>);
         var newest(slot: Max<u64>);
         on chosen(slot, v), old kv.next(n), if slot >= n {
             log(slot, v) <=;
@@ -270,8 +268,12 @@ anabranch::protocol! {
 
         reply submit(req, out) <~ kv.done(slot, Some((req, out))), if replica.of(slot) == me;
         log(old, _) <- kv.done(slot, _), let Some(old) = slot.checked_sub(keep);
+
+        timer gossip every 100ms;
         executed(me, n) @ a <~ gossip(), kv.next(n), acceptor(a);
         progress(me, n) @ r <~ gossip(), kv.next(n), replica(r), if r != me;
+
+        table others(by: replica, upto: Max<u64>);
         others(r, n) <= progress(r, n);
         view behind(here) <= kv.next(here), others(_, n), if n > here;
         newest(slot) <= start(_), log(slot, _);
