@@ -130,7 +130,7 @@ fn a_campaign_that_finds_something_saves_what_replay_shows() {
     let line = ["replay", file, "--diagram", html.to_str().unwrap(), "--test", test.to_str().unwrap()];
     let said = check(&line, 1);
     assert!(said.contains("violated: again: `again(1)` holds"), "{said}");
-    assert!(said.contains("highest(1)") && said.contains("crash"), "{said}");
+    assert!(said.contains("highest(1)") && said.contains("CRASHES"), "{said}");
     let page = std::fs::read_to_string(html).unwrap();
     assert!(page.contains("<svg") && page.contains("server"), "a page with a drawing");
 

@@ -259,10 +259,8 @@ anabranch::protocol! {
     at replica {
         durable machine kv(slot: u64, value: Value) -> (done: Option<(Req, Outcome)>) = Sessions<KvStore>;
         durable table log(slot: u64 => value: Value);
-        var newest(slot: Max<u64>);
         on chosen(slot, v), old kv.next(n), if slot >= n {
             log(slot, v) <=;
-            newest(slot) <=;
             kv(slot, v) <=;
         }
 
@@ -276,7 +274,7 @@ anabranch::protocol! {
         table others(by: replica, upto: Max<u64>);
         others(r, n) <= progress(r, n);
         view behind(here) <= kv.next(here), others(_, n), if n > here;
-        newest(slot) <= start(_), log(slot, _);
+        view newest(max(slot)) <= log(slot, _);
         behind(here) <= kv.next(here), newest(s), if s > here;
 
         timer stuck(here: u64) every 200ms..5s while behind(here);
