@@ -80,7 +80,10 @@ pub const WITHOUT: &[(&str, &str)] = &[
     ("general", "a flag of the plan, which the list of decouplings sets; random programs are split with it"),
     ("held", "partial: a part that waits is split already"),
     ("once", "says that the role is divided already"),
-    ("column", "a fact for the explorer, no rewrite: searches with and without it are compared in `tests/apart.rs`"),
+    (
+        "column",
+        "a fact for the explorer, no rewrite: searches with and without it are compared in `tests/apart.rs`",
+    ),
     ("carried", "the same"),
     ("asked", "the same"),
     ("checks", "a fault of the rewriter, reported instead of a panic"),
