@@ -1,6 +1,6 @@
 //! Exhaustive search of two-phase commit: ours and Stateright's, interleaved in one run on one thread.
 //!
-//! `cargo run --release -p anabranch-benches --features stateright --bin explore_2pc -- [participants] [rounds]`
+//! `cargo run --release --manifest-path benches/Cargo.toml --features stateright --bin explore_2pc -- [participants] [rounds]`
 //!
 //! The models differ. Stateright's example is a specification (Gray and Lamport, *Consensus on Transaction Commit*, ACM
 //! TODS 31(1), 2006): resource managers and the manager are a few enumerated states, messages are a set that only grows,
