@@ -122,12 +122,17 @@ fn scope(args: &Verify, protocol: &'static dyn Protocol) -> Result<(Layout, BTre
     Ok((layout, BTreeMap::new()))
 }
 
+/// A name and a number, as in `role=3`.
+fn number(given: &str) -> Option<(&str, u32)> {
+    let (name, n) = given.split_once('=')?;
+    Some((name.trim(), n.trim().parse().ok()?))
+}
+
 /// Numbers by role, as in `role=3`.
 fn numbers(protocol: &dyn Protocol, given: &[String]) -> Result<BTreeMap<String, u32>> {
     let mut all = BTreeMap::new();
     for given in given {
-        let parts = given.split_once('=').and_then(|(role, n)| Some((role.trim(), n.trim().parse().ok()?)));
-        let Some((role, n)) = parts.filter(|&(_, n)| (1..=1000).contains(&n)) else {
+        let Some((role, n)) = number(given).filter(|&(_, n)| (1..=1000).contains(&n)) else {
             return Err(CommandError::usage(format!("`{given}` is no number of nodes: write role=3")));
         };
         if !protocol.roles().contains(&role) {
@@ -144,12 +149,9 @@ fn numbers(protocol: &dyn Protocol, given: &[String]) -> Result<BTreeMap<String,
 
 /// How many rows of which timers may fire, as in `election=2`.
 fn limits(given: &[String]) -> Result<BTreeMap<String, u32>> {
-    let parts = |given: &String| {
-        let (timer, n) = given.split_once('=')?;
-        Some((timer.trim().to_string(), n.trim().parse().ok()?))
-    };
     let wrong = |given: &String| format!("`{given}` is no number of firings: write timer=2");
-    given.iter().map(|g| parts(g).ok_or_else(|| CommandError::usage(wrong(g)))).collect()
+    let limit = |(timer, n): (&str, u32)| (timer.to_string(), n);
+    given.iter().map(|g| number(g).map(limit).ok_or_else(|| CommandError::usage(wrong(g)))).collect()
 }
 
 /// What the rewriter knows of the order of deliveries.

@@ -1,8 +1,7 @@
 //! What generated typed clients call.
 
 use crate::client::CallError;
-use anabranch_core::data::Bytes;
-use anabranch_core::data::Data;
+use anabranch_core::data::{Bytes, Data};
 use anabranch_core::wire::{Reader, WireError};
 
 /// Decodes an answer or a refusal.

@@ -1,7 +1,6 @@
 //! Machines: deterministic state machines fed with commands in slot order.
 
-use crate::data::Bytes;
-use crate::data::Data;
+use crate::data::{Bytes, Data};
 use crate::value::Value;
 
 /// A deterministic state machine. Slots start at 0, come once each and in order: the runner sees to it.

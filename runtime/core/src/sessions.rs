@@ -1,7 +1,6 @@
 //! `Sessions<M>`: a machine that executes a request once, however often it is chosen.
 
-use crate::data::Bytes;
-use crate::data::Data;
+use crate::data::{Bytes, Data};
 use crate::id::Req;
 use crate::machine::Machine;
 use crate::wire::Reader;

@@ -5,7 +5,7 @@
 
 use super::campaign::Failure;
 use super::faults::Fault;
-use super::plan::{Ask, Plan, Runtime, Vary};
+use super::plan::{Ask, Plan, Runtime, Vary, calm_us};
 use super::tester::Tester;
 use super::{Outcome, Violation};
 use anabranch_core::node::{Layout, Protocol, RoleLayout};
@@ -188,7 +188,7 @@ impl Counterexample {
             params,
             clients,
             faults: self.faults.clone(),
-            calm_us: self.faults.iter().map(Fault::ends_us).max().unwrap_or(0),
+            calm_us: calm_us(&self.faults),
             settle_us: self.settle_us,
             patience_us: self.patience_us,
             vary: self.vary,

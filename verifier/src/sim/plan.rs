@@ -81,6 +81,11 @@ impl Vary {
     pub const ALL: Vary = Vary { delays: true, batches: true, timers: true, forgets: true, uneven: true };
 }
 
+/// When faults are over.
+pub(super) fn calm_us(faults: &[Fault]) -> u64 {
+    faults.iter().map(Fault::ends_us).max().unwrap_or(0)
+}
+
 /// In how much less time than [`Shape::span_us`] the run of a seed asks its requests and has its faults.
 ///
 /// What a mistake needs often happens within the few milliseconds that one round of a protocol takes. Faults that are
@@ -150,7 +155,7 @@ impl Plan {
             clients[(number % count) as usize].push(Ask { tag, args, think_us });
         }
         let faults = shape.faults.draw(&mut Dice::part(seed, 2), layout.nodes(), count, span_us);
-        let calm_us = faults.iter().map(Fault::ends_us).max().unwrap_or(0);
+        let calm_us = calm_us(&faults);
         Plan {
             seed,
             layout,
@@ -176,7 +181,12 @@ impl Plan {
         let mut dice = Dice::part(self.seed, 5 << 32 | more);
         self.faults.extend(shape.faults.draw(&mut dice, nodes, clients, shape.span_us / haste(self.seed)));
         self.faults.sort_by_key(|fault| fault.at_us);
-        self.calm_us = self.faults.iter().map(Fault::ends_us).max().unwrap_or(0);
+        self.calm();
+    }
+
+    /// Faults have changed: when they are over.
+    pub(super) fn calm(&mut self) {
+        self.calm_us = calm_us(&self.faults);
     }
 
     /// The number of requests.

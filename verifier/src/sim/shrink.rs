@@ -155,7 +155,7 @@ impl Search<'_> {
                     fault.at_us = fault.at_us / 2 + dice.word() % fault.at_us.max(1);
                 }
                 plan.faults.sort_by_key(|fault| fault.at_us);
-                calm(&mut plan);
+                plan.calm();
             }
             self.try_one(plan)
         })
@@ -167,7 +167,7 @@ impl Search<'_> {
             let mut plan = self.best.plan.clone();
             plan.clients.iter_mut().flatten().for_each(|ask| ask.think_us /= 4);
             plan.faults.iter_mut().for_each(|fault| fault.at_us /= 4);
-            calm(&mut plan);
+            plan.calm();
             if !self.try_any(&plan) {
                 return;
             }
@@ -181,7 +181,7 @@ impl Search<'_> {
         let before = plan.faults.len();
         plan.faults.retain(|fault| fault.at_us <= end);
         if plan.faults.len() < before {
-            calm(&mut plan);
+            plan.calm();
             self.try_one(plan);
         }
     }
@@ -206,7 +206,7 @@ impl Search<'_> {
             let mut plan = self.best.plan.clone();
             plan.faults.retain(|fault| fault.kind() != kind);
             if plan.faults.len() < self.best.plan.faults.len() {
-                calm(&mut plan);
+                plan.calm();
                 self.try_any(&plan);
             }
         }
@@ -216,7 +216,7 @@ impl Search<'_> {
         let make = |plan: &Plan, kept: &[usize]| {
             let faults: Vec<Fault> = kept.iter().map(|&i| plan.faults[i].clone()).collect();
             let mut plan = Plan { faults, ..plan.clone() };
-            calm(&mut plan);
+            plan.calm();
             plan
         };
         self.parts(|plan| plan.faults.len(), &make);
@@ -315,7 +315,7 @@ impl Search<'_> {
             for what in plainer(&fault.what) {
                 let mut plan = self.best.plan.clone();
                 plan.faults[i].what = what;
-                calm(&mut plan);
+                plan.calm();
                 if self.try_one(plan) {
                     break;
                 }
@@ -387,11 +387,6 @@ fn without_place(plan: &Plan, gone: u32) -> Plan {
             !from.is_empty() && !to.is_empty()
         }
     });
-    calm(&mut plan);
+    plan.calm();
     plan
-}
-
-/// Faults have changed: when they are over.
-fn calm(plan: &mut Plan) {
-    plan.calm_us = plan.faults.iter().map(Fault::ends_us).max().unwrap_or(0);
 }

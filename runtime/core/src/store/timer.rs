@@ -150,14 +150,7 @@ impl<R: Hash + Eq + Clone> Queue<R> {
         }
         let state = if self.opened { State::Waits } else { State::Held };
         let due = self.due.saturating_add(self.tick.jitter(&row));
-        let number = match self.slots.get_mut(self.free as usize) {
-            Some(slot) => {
-                let number = std::mem::replace(&mut self.free, slot.after);
-                (slot.row, slot.due, slot.state, slot.times) = (Some(row), due, state, 0);
-                number
-            }
-            None => self.more(row, due, state),
-        };
+        let number = self.place(row, due, state);
         if self.opened {
             self.link(number, due);
         }
@@ -167,19 +160,24 @@ impl<R: Hash + Eq + Clone> Queue<R> {
     fn adopt(&mut self, row: R, waits: Option<u64>) -> Handle {
         let state = if waits.is_some() { State::Waits } else { State::Fired };
         let due = waits.unwrap_or_default();
-        let number = match self.slots.get_mut(self.free as usize) {
+        let number = self.place(row, due, state);
+        match waits {
+            Some(due) => self.link(number, due),
+            None => self.fired.push(number),
+        }
+        Handle(number)
+    }
+    /// A slot for a row.
+    #[inline(always)]
+    fn place(&mut self, row: R, due: u64, state: State) -> u32 {
+        match self.slots.get_mut(self.free as usize) {
             Some(slot) => {
                 let number = std::mem::replace(&mut self.free, slot.after);
                 (slot.row, slot.due, slot.state, slot.times) = (Some(row), due, state, 0);
                 number
             }
             None => self.more(row, due, state),
-        };
-        match waits {
-            Some(due) => self.link(number, due),
-            None => self.fired.push(number),
         }
-        Handle(number)
     }
     /// A slot of its own for a row, where none is free.
     #[inline(never)]

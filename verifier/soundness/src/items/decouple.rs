@@ -9,6 +9,11 @@ const A_B: super::Small = asks(&[&[("a", 1), ("b", 1)]]);
 /// Asks `a` once.
 const A: super::Small = asks(&[&[("a", 1)]]);
 
+/// A machine that an event feeds.
+const MACHINE: &str =
+    "use crate::M; ||| event open(r: Req, k: u64); open(r, k) <= a(r, k); machine m(slot: u64, v: u64) -> (done: u64) = M;
+            m(k, k) <= open(_, k); reply a(r, 0) <~ a(r, _); reply b(r, 0) <~ b(r, _);";
+
 pub(super) const ALL: &[Entry] = &[
     Entry {
         item: "independent.nothing-crosses",
@@ -244,16 +249,14 @@ pub(super) const ALL: &[Entry] = &[
     },
     Entry {
         item: "echo.machine",
-        rules: "use crate::M; ||| event open(r: Req, k: u64); open(r, k) <= a(r, k); machine m(slot: u64, v: u64) -> (done: u64) = M;
-            m(k, k) <= open(_, k); reply a(r, 0) <~ a(r, _); reply b(r, 0) <~ b(r, _);",
+        rules: MACHINE,
         how: Split("echo", &["m"]),
         at: "m(k, k) <=",
         forced: Unbuilt("machines are Rust types, which closed programs do not have"),
     },
     Entry {
         item: "monotone.machine",
-        rules: "use crate::M; ||| event open(r: Req, k: u64); open(r, k) <= a(r, k); machine m(slot: u64, v: u64) -> (done: u64) = M;
-            m(k, k) <= open(_, k); reply a(r, 0) <~ a(r, _); reply b(r, 0) <~ b(r, _);",
+        rules: MACHINE,
         how: Split("monotone", &["m"]),
         at: "m(k, k) <=",
         forced: Unbuilt("machines are Rust types, which closed programs do not have"),
