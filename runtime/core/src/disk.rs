@@ -1,4 +1,4 @@
-//! What the log needs of a disk: one folder of append-only files.
+//! What the log needs of a disk: one folder of files.
 //!
 //! What a disk may do at a crash is what POSIX lets it: everything that was not synced may be there, not be
 //! there, or be there in part, in any order. [`SimDisk`] does all of that on purpose. The real one is in
@@ -25,8 +25,9 @@ pub trait Disk: Send {
     fn read(&mut self, name: &str) -> Result<Vec<u8>, DiskError>;
     /// Makes an empty file, or empties one.
     fn create(&mut self, name: &str) -> Result<(), DiskError>;
-    /// Appends to a file. After an error any part of `bytes` may have been appended.
-    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError>;
+    /// Writes at an offset that is at most the file's length, over what is there, and makes the file longer where
+    /// need be. After an error any part of `bytes` may have been written.
+    fn write(&mut self, name: &str, at: u64, bytes: &[u8]) -> Result<(), DiskError>;
     /// Cuts a file.
     fn truncate(&mut self, name: &str, len: u64) -> Result<(), DiskError>;
     /// Makes a file's contents durable.
@@ -49,8 +50,8 @@ impl<D: Disk + ?Sized> Disk for Box<D> {
     fn create(&mut self, name: &str) -> Result<(), DiskError> {
         (**self).create(name)
     }
-    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
-        (**self).append(name, bytes)
+    fn write(&mut self, name: &str, at: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        (**self).write(name, at, bytes)
     }
     fn truncate(&mut self, name: &str, len: u64) -> Result<(), DiskError> {
         (**self).truncate(name, len)
@@ -72,7 +73,7 @@ impl<D: Disk + ?Sized> Disk for Box<D> {
 /// Why a disk did not do what it was asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DiskError {
-    /// What was tried, as a verb: `append`, `sync` …
+    /// What was tried, as a verb: `write`, `sync` …
     pub op: &'static str,
     /// The file.
     pub name: String,

@@ -16,6 +16,10 @@
 //! mark is written after the sync and is not synced itself, so it costs no time, and it is on the disk as soon as the
 //! system has written it back or the next group was synced. It survives the death of the process in any case.
 //!
+//! **Room ahead.** A segment is lengthened by zeros, up to 1 MB at a time, and records are written over them, since a
+//! sync that changes no length is several times cheaper ([`LogOptions::reserve_bytes`]). So a segment may end in zeros;
+//! a record never begins with one.
+//!
 //! **Segments end whole.** Every start, every snapshot and every 64 MB begin a new segment, after the old one was
 //! synced; so damage in any but the last is corruption. No record is written to a segment before `node` names it, so
 //! that a segment which is gone, or has lost its header, is missed.

@@ -11,7 +11,12 @@ fn identity() -> Identity {
     Identity { protocol: "two_pc".into(), fingerprint: 0xfeed, seat }
 }
 
-const SMALL: LogOptions = LogOptions { segment_bytes: 300 };
+const SMALL: LogOptions = LogOptions { segment_bytes: 300, reserve_bytes: 0 };
+
+/// Segments that are lengthened never, for one more record, or for several.
+fn reserving(dice: &mut Dice) -> LogOptions {
+    LogOptions { reserve_bytes: [0, 50, 400][dice.below(3) as usize], ..SMALL }
+}
 
 /// Numbers from a seed.
 struct Dice(StableHasher);
@@ -64,7 +69,8 @@ struct Model {
 
 /// One life of a node, until the disk crashes or `steps` are over.
 fn live(disk: &SimDisk, model: &mut Model, dice: &mut Dice) -> Result<(), String> {
-    let (recovered, mut log) = match Log::open(disk.clone(), &identity(), SMALL) {
+    let options = reserving(dice);
+    let (recovered, mut log) = match Log::open(disk.clone(), &identity(), options) {
         Ok(opened) => opened,
         Err(OpenError::Disk(error)) if error.kind == DiskErrorKind::Crashed => return Ok(()),
         Err(error) => return Err(format!("refused: {error}")),
@@ -151,7 +157,8 @@ fn every_crash_leaves_a_prefix_with_all_that_was_stable() {
 fn written(seed: u64, mark: bool, close: bool) -> (SimDisk, State, usize) {
     let disk = SimDisk::new();
     let mut dice = Dice::new(seed);
-    let (_, mut log) = Log::open(disk.clone(), &identity(), SMALL).expect("a new log");
+    let options = reserving(&mut dice);
+    let (_, mut log) = Log::open(disk.clone(), &identity(), options).expect("a new log");
     let mut history = State::new();
     let mut batch = log.batch();
     let mut provable = 0;
@@ -256,7 +263,8 @@ fn a_missing_file_is_noticed() {
 /// `mark`), and where in it the second group begins.
 fn killed(mark: bool) -> (SimDisk, usize) {
     let disk = SimDisk::new();
-    let (_, mut log) = Log::open(disk.clone(), &identity(), LogOptions::default()).expect("a new log");
+    let options = LogOptions { reserve_bytes: 0, ..LogOptions::default() };
+    let (_, mut log) = Log::open(disk.clone(), &identity(), options).expect("a new log");
     let mut batch = log.batch();
     let mut begin = 0;
     for group in 0..2 {
@@ -343,7 +351,8 @@ fn another_program_or_node_is_refused() {
 fn a_full_disk_stops_the_log_and_loses_nothing_stable() {
     for room in 0..400 {
         let disk = SimDisk::new();
-        let (_, mut log) = Log::open(disk.clone(), &identity(), SMALL).expect("a new log");
+        let options = reserving(&mut Dice::new(room as u64));
+        let (_, mut log) = Log::open(disk.clone(), &identity(), options).expect("a new log");
         let used: usize = disk.sizes().iter().map(|(_, size)| size).sum();
         disk.limit(Some(used + room));
         let mut batch = log.batch();
@@ -365,6 +374,32 @@ fn a_full_disk_stops_the_log_and_loses_nothing_stable() {
         let (recovered, _) = Log::open(disk, &identity(), SMALL).expect("recovers");
         assert_eq!(recovered.records.len() as u64, stable);
     }
+}
+
+#[test]
+fn most_groups_do_not_change_the_files_length() {
+    let disk = SimDisk::new();
+    let options = LogOptions { reserve_bytes: 1000, ..LogOptions::default() };
+    let (_, mut log) = Log::open(disk.clone(), &identity(), options).expect("a new log");
+    let mut batch = log.batch();
+    let mut lengths = std::collections::BTreeSet::new();
+    for tick in 0..100 {
+        batch.push(tick, &[5; 18], log.stable());
+        log.commit(&batch).expect("commit");
+        batch.clear();
+        log.mark();
+        lengths.insert(disk.sizes()[0].1);
+    }
+    // 100 records of 50 bytes with 32 bytes of mark each, a thousand bytes at a time.
+    assert!((7..=10).contains(&lengths.len()), "{lengths:?}");
+    drop(log);
+    disk.restart(Crash::Process);
+    let (recovered, _) = Log::open(disk, &identity(), options).expect("opens");
+    assert_eq!(
+        (recovered.records.len(), recovered.cut),
+        (100, None),
+        "room that was not used is no torn tail"
+    );
 }
 
 #[test]

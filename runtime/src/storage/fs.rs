@@ -2,14 +2,15 @@
 
 use anabranch_core::disk::{Disk, DiskError, DiskErrorKind};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// A folder. Locked, so that two nodes never share one.
 #[derive(Debug)]
 pub struct FsDisk {
     folder: PathBuf,
-    /// The file that was used last, open for appending.
+    /// The file that was used last, open for writing.
     current: Option<(String, File)>,
     _lock: File,
 }
@@ -39,7 +40,7 @@ impl FsDisk {
 
     fn file(&mut self, op: &'static str, name: &str) -> Result<&mut File, DiskError> {
         if self.current.as_ref().is_none_or(|(current, _)| current != name) {
-            let opened = OpenOptions::new().append(true).open(self.folder.join(name));
+            let opened = OpenOptions::new().write(true).open(self.folder.join(name));
             self.current = Some((name.to_owned(), opened.map_err(|error| fault(op, name, &error))?));
         }
         Ok(&mut self.current.as_mut().expect("opened above").1)
@@ -83,12 +84,12 @@ impl Disk for FsDisk {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(fault("replace", name, &error)),
             _ => {}
         }
-        let file = OpenOptions::new().create_new(true).append(true).open(&path);
+        let file = OpenOptions::new().create_new(true).write(true).open(&path);
         self.current = Some((name.to_owned(), file.map_err(|error| fault("create", name, &error))?));
         Ok(())
     }
-    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
-        self.file("append to", name)?.write_all(bytes).map_err(|error| fault("append to", name, &error))
+    fn write(&mut self, name: &str, at: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        self.file("write", name)?.write_all_at(bytes, at).map_err(|error| fault("write", name, &error))
     }
     fn truncate(&mut self, name: &str, len: u64) -> Result<(), DiskError> {
         self.file("cut", name)?.set_len(len).map_err(|error| fault("cut", name, &error))

@@ -34,8 +34,8 @@ impl Disk for Slow {
     fn create(&mut self, name: &str) -> Result<(), DiskError> {
         self.0.create(name)
     }
-    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
-        self.0.append(name, bytes)
+    fn write(&mut self, name: &str, at: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        self.0.write(name, at, bytes)
     }
     fn truncate(&mut self, name: &str, len: u64) -> Result<(), DiskError> {
         self.0.truncate(name, len)

@@ -27,7 +27,7 @@ impl Drop for Folder {
 
 fn options(threaded: bool) -> WalOptions {
     let waker: Option<Waker> = if threaded { Some(Box::new(|| {})) } else { None };
-    WalOptions { waker, log: LogOptions { segment_bytes: 500 }, snapshot_bytes: 3000 }
+    WalOptions { waker, log: LogOptions { segment_bytes: 500, reserve_bytes: 100 }, snapshot_bytes: 3000 }
 }
 
 fn append_and_reopen(threaded: bool) {

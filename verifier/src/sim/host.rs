@@ -145,7 +145,7 @@ impl World<'_> {
     /// Starts a node, the first time or after a crash.
     pub(super) fn start(&mut self, node: u32) {
         let identity = self.identity(node);
-        let options = anabranch_core::log::LogOptions { segment_bytes: 20_000 };
+        let options = anabranch_core::log::LogOptions { segment_bytes: 20_000, reserve_bytes: 500 };
         let disk = self.hosts[node as usize].disk.clone();
         let (mut recovered, log) = match Log::open(disk, &identity, options) {
             Ok(opened) => opened,

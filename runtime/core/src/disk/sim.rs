@@ -1,7 +1,7 @@
 //! A disk that crashes, tears, reorders, fills up and rots, all from a seed.
 //!
-//! At a crash every sector of every write that was not synced is kept, lost (zeros), or replaced by
-//! garbage, independently; a file may also end at any of its unsynced lengths; creations, renames and
+//! At a crash every sector of every write that was not synced is kept, lost (what was there before, or zeros), or
+//! replaced by garbage, independently; a file may also end at any of its unsynced lengths; creations, renames and
 //! removals since the last `sync_dir` are kept or lost one by one. Handles share the disk, so that a test
 //! can keep one while the log owns another.
 
@@ -57,8 +57,9 @@ enum DirOp {
 struct File {
     data: Vec<u8>,
     synced: Vec<u8>,
-    /// Least length since the last sync: what lies beyond was written since.
+    /// What was written or cut off since the last sync lies between these.
     stable_len: usize,
+    dirty_end: usize,
     /// Lengths since the last sync, the synced one first.
     lengths: Vec<usize>,
 }
@@ -87,7 +88,7 @@ impl SimDisk {
     pub fn syncs(&self) -> u64 {
         self.lock().syncs
     }
-    /// Bytes appended so far.
+    /// Bytes written so far.
     pub fn written(&self) -> u64 {
         self.lock().written
     }
@@ -111,7 +112,7 @@ impl SimDisk {
         let file = &mut state.files[file];
         let Some(byte) = file.data.get_mut(offset) else { return false };
         *byte ^= 1 << bit;
-        file.stable_len = 0;
+        (file.stable_len, file.dirty_end) = (0, file.data.len());
         file.settle();
         true
     }
@@ -119,7 +120,7 @@ impl SimDisk {
     pub fn put(&self, name: &str, bytes: &[u8]) {
         let mut state = self.lock();
         let index = state.files.len();
-        state.files.push(File { data: bytes.to_vec(), ..File::default() });
+        state.files.push(File { data: bytes.to_vec(), dirty_end: bytes.len(), ..File::default() });
         state.files[index].settle();
         state.names.insert(name.to_owned(), index);
         state.durable.insert(name.to_owned(), index);
@@ -133,11 +134,12 @@ impl SimDisk {
 
 impl File {
     fn settle(&mut self) {
-        // Up to the least length since the last sync the two are alike, so that a sync costs what was written.
-        let same = self.stable_len.min(self.data.len()).min(self.synced.len());
-        self.synced.truncate(same);
-        self.synced.extend_from_slice(&self.data[same..]);
-        self.stable_len = self.data.len();
+        // A sync costs what was written since the last one.
+        self.synced.resize(self.data.len(), 0);
+        let end = self.dirty_end.min(self.data.len());
+        let written = self.stable_len.min(end)..end;
+        self.synced[written.clone()].copy_from_slice(&self.data[written]);
+        (self.stable_len, self.dirty_end) = (self.data.len(), 0);
         self.lengths.clear();
     }
 
@@ -148,7 +150,7 @@ impl File {
         lengths.push(self.synced.len());
         let len = lengths[dice.below(lengths.len())];
         let mut kept = vec![0; len];
-        // The medium has the old contents up to where the file was cut, and sectors of the new beyond.
+        // The medium has the old contents, and sectors of the new where something was written.
         let style = dice.below(4);
         let torn = dice.below(len / SECTOR + 1) * SECTOR;
         for (at, sector) in kept.chunks_mut(SECTOR).enumerate() {
@@ -162,7 +164,8 @@ impl File {
                 _ => dice.below(4),
             };
             let unsynced = self.stable_len.saturating_sub(at);
-            for (i, byte) in sector.iter_mut().enumerate().skip(unsynced) {
+            let written = self.dirty_end.saturating_sub(at);
+            for (i, byte) in sector.iter_mut().enumerate().take(written).skip(unsynced) {
                 match fate {
                     0 | 1 => *byte = self.data.get(at + i).copied().unwrap_or(0),
                     2 => {}
@@ -198,7 +201,7 @@ impl State {
         self.names = names;
         for file in &mut self.files {
             file.lose(dice);
-            file.stable_len = 0;
+            (file.stable_len, file.dirty_end) = (0, file.data.len());
         }
     }
 
@@ -255,19 +258,27 @@ impl Disk for SimDisk {
         state.pending.push(DirOp::Link(name.to_owned(), index));
         answer(last, "create", name, ())
     }
-    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+    fn write(&mut self, name: &str, at: u64, bytes: &[u8]) -> Result<(), DiskError> {
         let mut state = self.lock();
-        let last = state.op("append", name)?;
+        let last = state.op("write", name)?;
         let room = state.capacity.map_or(usize::MAX, |capacity| capacity.saturating_sub(state.used()));
-        let done = &bytes[..bytes.len().min(room)];
-        let file = state.file("append", name)?;
-        file.lengths.push(file.data.len());
-        file.data.extend_from_slice(done);
+        let file = state.file("write", name)?;
+        let (at, len) = (at as usize, file.data.len());
+        assert!(at <= len, "a write begins within the file or at its end");
+        // Over what is there, and as far beyond as there is room.
+        let done = &bytes[..bytes.len().min((len - at).saturating_add(room))];
+        let end = at + done.len();
+        if end > len {
+            file.lengths.push(len);
+            file.data.resize(end, 0);
+        }
+        file.data[at..end].copy_from_slice(done);
+        (file.stable_len, file.dirty_end) = (file.stable_len.min(at), file.dirty_end.max(end));
         state.written += done.len() as u64;
         if done.len() < bytes.len() {
-            return Err(error("append", name, DiskErrorKind::Full));
+            return Err(error("write", name, DiskErrorKind::Full));
         }
-        answer(last, "append", name, ())
+        answer(last, "write", name, ())
     }
     fn truncate(&mut self, name: &str, len: u64) -> Result<(), DiskError> {
         let mut state = self.lock();
@@ -275,7 +286,8 @@ impl Disk for SimDisk {
         let file = state.file("truncate", name)?;
         file.lengths.push(file.data.len());
         file.data.truncate(len as usize);
-        file.stable_len = file.stable_len.min(len as usize);
+        (file.stable_len, file.dirty_end) =
+            (file.stable_len.min(len as usize), file.dirty_end.max(file.synced.len()));
         answer(last, "truncate", name, ())
     }
     fn sync(&mut self, name: &str) -> Result<(), DiskError> {

@@ -85,7 +85,7 @@ pub(super) fn write_node_file<D: Disk>(
     life: Life,
 ) -> Result<(), DiskError> {
     disk.create("node.tmp")?;
-    disk.append("node.tmp", &format::node_file(identity, life))?;
+    disk.write("node.tmp", 0, &format::node_file(identity, life))?;
     disk.sync("node.tmp")?;
     disk.rename("node.tmp", "node")?;
     disk.sync_dir()
@@ -179,7 +179,7 @@ fn judge<D: Disk>(disk: &mut D, identity: &Identity) -> Result<Plan, OpenError> 
         }
         if at < bytes.len() {
             let called_stable = |later: &format::Record<'_>| later.index > next && later.stable >= next;
-            // Behind its last record a segment may end in a mark that was never synced.
+            // Behind its last record a segment may end in a mark that was never synced, and in zeros.
             if segments.get(i + 1) == Some(&next) {
                 continue;
             }
@@ -189,7 +189,9 @@ fn judge<D: Disk>(disk: &mut D, identity: &Identity) -> Result<Plan, OpenError> 
             if any_record(salt, &bytes[at..], called_stable) {
                 return Err(corrupt(at, "a record is damaged that a later one knows to have been durable"));
             }
-            cut = Some(Cut { file: file.clone(), offset: at as u64, bytes: (bytes.len() - at) as u64 });
+            // Zeros are room for records that were not written.
+            let torn = bytes[at..].iter().rposition(|&byte| byte != 0).map(|end| end as u64 + 1);
+            cut = torn.map(|bytes| Cut { file: file.clone(), offset: at as u64, bytes });
         }
         if last_one && next == first {
             cut = None; // nothing in it: the next segment takes its place

@@ -3,20 +3,25 @@
 use super::format::{self, Kind, Life, number, segment_name, snapshot_name};
 use super::open::write_node_file;
 use super::{Batch, Identity, LogError};
-use crate::disk::{Disk, DiskError};
+use crate::disk::{Disk, DiskError, DiskErrorKind};
 
 /// Sizes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LogOptions {
     /// A segment that has reached this many bytes is followed by another.
     pub segment_bytes: u64,
+    /// A segment is lengthened by up to this many bytes of zeros ahead of its records; 0: never.
+    pub reserve_bytes: u64,
 }
 
 impl Default for LogOptions {
     fn default() -> LogOptions {
-        LogOptions { segment_bytes: 64 << 20 }
+        LogOptions { segment_bytes: 64 << 20, reserve_bytes: 1 << 20 }
     }
 }
+
+/// What a segment is lengthened by at first, bytes; later by as much as it has.
+const FIRST_RESERVE: u64 = 64 << 10;
 
 /// An open log: the only writer of its folder.
 #[derive(Debug)]
@@ -28,6 +33,8 @@ pub struct Log<D> {
     segment: String,
     first: u64,
     size: u64,
+    /// Where the zeros behind the records end. Beyond it a write lengthens the file.
+    reserved: u64,
     next: u64,
     since_snapshot: u64,
     /// What the last mark said, or the beginning of the segment: the number of the next record.
@@ -51,6 +58,7 @@ impl<D: Disk> Log<D> {
             segment: String::new(),
             first: 0,
             size: 0,
+            reserved: 0,
             next,
             since_snapshot: 0,
             marked: 0,
@@ -78,7 +86,7 @@ impl<D: Disk> Log<D> {
         let name = segment_name(self.next);
         let header = format::segment_header(&self.identity, self.incarnation, self.next);
         self.disk.create(&name)?;
-        self.disk.append(&name, &header)?;
+        self.disk.write(&name, 0, &header)?;
         self.disk.sync(&name)?;
         self.disk.sync_dir()?;
         // From here on the segment is missed if it is gone.
@@ -86,6 +94,7 @@ impl<D: Disk> Log<D> {
         write_node_file(&mut self.disk, &self.identity, life)?;
         (self.segment, self.first, self.marked) = (name, self.next, self.next);
         self.size = header.len() as u64;
+        self.reserved = self.size;
         Ok(())
     }
 
@@ -104,11 +113,29 @@ impl<D: Disk> Log<D> {
         if self.size >= self.options.segment_bytes {
             self.rotate()?;
         }
-        self.disk.append(&self.segment, batch.bytes())?;
-        self.disk.sync(&self.segment)?;
+        self.disk.write(&self.segment, self.size, batch.bytes())?;
         self.size += batch.bytes().len() as u64;
+        self.reserve()?;
+        self.disk.sync(&self.segment)?;
         self.since_snapshot += batch.bytes().len() as u64;
         self.next = batch.next();
+        Ok(())
+    }
+
+    /// Lengthens the segment unless it has room for a mark. A sync of bytes that lie within the file's length writes
+    /// just them; one that makes the file longer also waits for the file system's journal, which all nodes of a
+    /// machine share.
+    fn reserve(&mut self) -> Result<(), DiskError> {
+        if self.size + format::RECORD as u64 <= self.reserved {
+            return Ok(());
+        }
+        let ahead = self.size.max(FIRST_RESERVE).min(self.options.reserve_bytes);
+        match self.disk.write(&self.segment, self.size, &vec![0; ahead as usize]) {
+            Ok(()) => self.reserved = self.size + ahead,
+            // What little room is left is for records.
+            Err(error) if error.kind == DiskErrorKind::Full => self.options.reserve_bytes = 0,
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 
@@ -120,7 +147,7 @@ impl<D: Disk> Log<D> {
             return;
         }
         let mark = format::mark(self.identity.salt(), self.next);
-        if self.guard(|log| log.disk.append(&log.segment, &mark)).is_ok() {
+        if self.guard(|log| log.disk.write(&log.segment, log.size, &mark)).is_ok() {
             self.marked = self.next;
             self.size += mark.len() as u64;
         }
@@ -136,8 +163,9 @@ impl<D: Disk> Log<D> {
             }
             let (name, temporary) = (snapshot_name(last), "snapshot.tmp");
             log.disk.create(temporary)?;
-            log.disk.append(temporary, &format::snapshot_header(&log.identity, last, tick, image))?;
-            log.disk.append(temporary, image)?;
+            let header = format::snapshot_header(&log.identity, last, tick, image);
+            log.disk.write(temporary, 0, &header)?;
+            log.disk.write(temporary, header.len() as u64, image)?;
             log.disk.sync(temporary)?;
             log.disk.rename(temporary, &name)?;
             log.disk.sync_dir()?;

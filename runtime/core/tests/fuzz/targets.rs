@@ -297,7 +297,7 @@ fn log(dice: &mut Dice) -> Outcome {
         fingerprint: 1,
         seat: Seat { role: 0, instance: 0, partition: 0 },
     };
-    let options = LogOptions { segment_bytes: 200 };
+    let options = LogOptions { segment_bytes: 200, reserve_bytes: 64 };
     let disk = SimDisk::new();
     let (_, mut log) = Log::open(disk.clone(), &identity, options).expect("an empty disk");
     let mut batch = log.batch();
