@@ -17,8 +17,11 @@
 //! system has written it back or the next group was synced. It survives the death of the process in any case.
 //!
 //! **Room ahead.** A segment is lengthened by zeros, up to 1 MB at a time, and records are written over them, since a
-//! sync that changes no length is several times cheaper ([`LogOptions::reserve_bytes`]). So a segment may end in zeros;
-//! a record never begins with one.
+//! sync that changes no length is several times cheaper ([`LogOptions::reserve_bytes`]). For the same reason the segment
+//! that a snapshot makes superfluous becomes the next one, with its old records still behind the new header. They are
+//! told from new ones by their numbers: all are below FIRST, since only segments of the same life are used again, and
+//! in a life numbers only grow. So a segment may end in zeros or in records with numbers below its own, and neither is
+//! damage.
 //!
 //! **Segments end whole.** Every start, every snapshot and every 64 MB begin a new segment, after the old one was
 //! synced; so damage in any but the last is corruption. No record is written to a segment before `node` names it, so

@@ -166,6 +166,11 @@ pub(super) fn record(salt: u32, bytes: &[u8]) -> Option<Record<'_>> {
     Some(Record { kind, index, tick: u64_at(head, 24), stable, body })
 }
 
+/// Whether `bytes` begins with the header of record `index`, sound or not.
+pub(super) fn begins(bytes: &[u8], index: u64) -> bool {
+    bytes.first_chunk::<RECORD>().is_some_and(|head| u16_at(head, 0) == MAGIC && u64_at(head, 16) == index)
+}
+
 /// Whether any sound record in `bytes`, at whatever offset, satisfies the condition.
 pub(super) fn any_record(salt: u32, bytes: &[u8], found: impl Fn(&Record<'_>) -> bool) -> bool {
     let [low, high] = MAGIC.to_le_bytes();

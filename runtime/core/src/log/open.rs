@@ -28,8 +28,6 @@ pub struct Cut {
     pub file: String,
     /// Where it was cut, in bytes.
     pub offset: u64,
-    /// How much was cut off.
-    pub bytes: u64,
 }
 
 /// What recovery found and what it will change.
@@ -157,7 +155,8 @@ fn judge<D: Disk>(disk: &mut D, identity: &Identity) -> Result<Plan, OpenError> 
             return Err(corrupt(0, "records before it are missing"));
         }
         if !format::is_segment(identity, &bytes, first) {
-            // Records are written after the header is durable, and `node` says so.
+            // Records are written after the header is durable, and `node` says so. What was in the file before it
+            // became this segment bears lower numbers.
             let begun = first <= life.segment || any_record(salt, &bytes, |record| record.index >= first);
             if !last_one || begun {
                 return Err(corrupt(0, "the segment's header is damaged"));
@@ -179,7 +178,8 @@ fn judge<D: Disk>(disk: &mut D, identity: &Identity) -> Result<Plan, OpenError> 
         }
         if at < bytes.len() {
             let called_stable = |later: &format::Record<'_>| later.index > next && later.stable >= next;
-            // Behind its last record a segment may end in a mark that was never synced, and in zeros.
+            // Behind its last record a segment may end in a mark that was never synced, in zeros, and in records of the
+            // segment that it was before.
             if segments.get(i + 1) == Some(&next) {
                 continue;
             }
@@ -189,9 +189,11 @@ fn judge<D: Disk>(disk: &mut D, identity: &Identity) -> Result<Plan, OpenError> 
             if any_record(salt, &bytes[at..], called_stable) {
                 return Err(corrupt(at, "a record is damaged that a later one knows to have been durable"));
             }
-            // Zeros are room for records that were not written.
-            let torn = bytes[at..].iter().rposition(|&byte| byte != 0).map(|end| end as u64 + 1);
-            cut = torn.map(|bytes| Cut { file: file.clone(), offset: at as u64, bytes });
+            if format::begins(&bytes[at..], next)
+                || any_record(salt, &bytes[at..], |later| later.index > next)
+            {
+                cut = Some(Cut { file: file.clone(), offset: at as u64 });
+            }
         }
         if last_one && next == first {
             cut = None; // nothing in it: the next segment takes its place

@@ -22,6 +22,8 @@ impl Default for LogOptions {
 
 /// What a segment is lengthened by at first, bytes; later by as much as it has.
 const FIRST_RESERVE: u64 = 64 << 10;
+/// A segment that is needed no more, kept to be written over.
+const SPARE: &str = "spare.tmp";
 
 /// An open log: the only writer of its folder.
 #[derive(Debug)]
@@ -33,8 +35,12 @@ pub struct Log<D> {
     segment: String,
     first: u64,
     size: u64,
-    /// Where the zeros behind the records end. Beyond it a write lengthens the file.
+    /// The segment's length: beyond it a write lengthens the file.
     reserved: u64,
+    /// The segment before this one in the same life, and its length.
+    previous: Option<(String, u64)>,
+    /// The length of [`SPARE`], if there is one.
+    spare: Option<u64>,
     next: u64,
     since_snapshot: u64,
     /// What the last mark said, or the beginning of the segment: the number of the next record.
@@ -59,6 +65,8 @@ impl<D: Disk> Log<D> {
             first: 0,
             size: 0,
             reserved: 0,
+            previous: None,
+            spare: None,
             next,
             since_snapshot: 0,
             marked: 0,
@@ -85,16 +93,27 @@ impl<D: Disk> Log<D> {
     fn rotate(&mut self) -> Result<(), DiskError> {
         let name = segment_name(self.next);
         let header = format::segment_header(&self.identity, self.incarnation, self.next);
-        self.disk.create(&name)?;
+        let length = match self.spare.take() {
+            Some(length) => {
+                self.disk.rename(SPARE, &name)?;
+                length
+            }
+            None => {
+                self.disk.create(&name)?;
+                header.len() as u64
+            }
+        };
         self.disk.write(&name, 0, &header)?;
         self.disk.sync(&name)?;
         self.disk.sync_dir()?;
         // From here on the segment is missed if it is gone.
         let life = Life { incarnation: self.incarnation, segment: self.next };
         write_node_file(&mut self.disk, &self.identity, life)?;
+        if self.first > 0 {
+            self.previous = Some((std::mem::take(&mut self.segment), self.reserved));
+        }
         (self.segment, self.first, self.marked) = (name, self.next, self.next);
-        self.size = header.len() as u64;
-        self.reserved = self.size;
+        (self.size, self.reserved) = (header.len() as u64, length);
         Ok(())
     }
 
@@ -115,6 +134,7 @@ impl<D: Disk> Log<D> {
         }
         self.disk.write(&self.segment, self.size, batch.bytes())?;
         self.size += batch.bytes().len() as u64;
+        self.reserved = self.reserved.max(self.size);
         self.reserve()?;
         self.disk.sync(&self.segment)?;
         self.since_snapshot += batch.bytes().len() as u64;
@@ -150,6 +170,7 @@ impl<D: Disk> Log<D> {
         if self.guard(|log| log.disk.write(&log.segment, log.size, &mark)).is_ok() {
             self.marked = self.next;
             self.size += mark.len() as u64;
+            self.reserved = self.reserved.max(self.size);
         }
     }
 
@@ -172,8 +193,15 @@ impl<D: Disk> Log<D> {
             for other in log.disk.list()? {
                 let old = number(&other, ".log").is_some_and(|first| first < log.first)
                     || number(&other, ".snap").is_some_and(|other| other < last);
-                if old {
-                    log.disk.remove(&other)?;
+                if !old {
+                    continue;
+                }
+                match log.previous.take_if(|(previous, _)| *previous == other) {
+                    Some((_, length)) if log.spare.is_none() && log.options.reserve_bytes > 0 => {
+                        log.disk.rename(&other, SPARE)?;
+                        log.spare = Some(length);
+                    }
+                    _ => log.disk.remove(&other)?,
                 }
             }
             log.since_snapshot = 0;
