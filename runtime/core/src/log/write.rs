@@ -37,8 +37,8 @@ pub struct Log<D> {
     size: u64,
     /// The segment's length: beyond it a write lengthens the file.
     reserved: u64,
-    /// The segment before this one in the same life, and its length.
-    previous: Option<(String, u64)>,
+    /// The segments before this one in the same life, and their lengths.
+    previous: Vec<(String, u64)>,
     /// The length of [`SPARE`], if there is one.
     spare: Option<u64>,
     next: u64,
@@ -65,7 +65,7 @@ impl<D: Disk> Log<D> {
             first: 0,
             size: 0,
             reserved: 0,
-            previous: None,
+            previous: Vec::new(),
             spare: None,
             next,
             since_snapshot: 0,
@@ -110,7 +110,7 @@ impl<D: Disk> Log<D> {
         let life = Life { incarnation: self.incarnation, segment: self.next };
         write_node_file(&mut self.disk, &self.identity, life)?;
         if self.first > 0 {
-            self.previous = Some((std::mem::take(&mut self.segment), self.reserved));
+            self.previous.push((std::mem::take(&mut self.segment), self.reserved));
         }
         (self.segment, self.first, self.marked) = (name, self.next, self.next);
         (self.size, self.reserved) = (header.len() as u64, length);
@@ -190,18 +190,20 @@ impl<D: Disk> Log<D> {
             log.disk.sync(temporary)?;
             log.disk.rename(temporary, &name)?;
             log.disk.sync_dir()?;
+            let longest = log.previous.drain(..).max_by_key(|(_, length)| *length);
+            let mut reuse = longest.filter(|_| log.spare.is_none() && log.options.reserve_bytes > 0);
             for other in log.disk.list()? {
                 let old = number(&other, ".log").is_some_and(|first| first < log.first)
                     || number(&other, ".snap").is_some_and(|other| other < last);
                 if !old {
                     continue;
                 }
-                match log.previous.take_if(|(previous, _)| *previous == other) {
-                    Some((_, length)) if log.spare.is_none() && log.options.reserve_bytes > 0 => {
+                match reuse.take_if(|(name, _)| *name == other) {
+                    Some((_, length)) => {
                         log.disk.rename(&other, SPARE)?;
                         log.spare = Some(length);
                     }
-                    _ => log.disk.remove(&other)?,
+                    None => log.disk.remove(&other)?,
                 }
             }
             log.since_snapshot = 0;
