@@ -2,7 +2,7 @@
 //!
 //! Derivation:
 //!
-//! 1. functional: split requester off coordinator
+//! 1. functional: split broadcaster off coordinator
 //!    - heads: every local head has its rules on one side
 //!    - stream: no stream has heads on both sides
 //!    - event-driven: every rule that does something has an event
@@ -19,24 +19,7 @@
 //!    - answers: no other rule answers otherwise what the part answers
 //!    - durable: `active` is lost in a crash, so the parts share fate
 //!
-//! 2. functional: split announcer off coordinator
-//!    - heads: every local head has its rules on one side
-//!    - stream: no stream has heads on both sides
-//!    - event-driven: every rule that does something has an event
-//!    - ends: no macro-step is seen to run for ever
-//!    - start: no rule reads `start`
-//!    - clock: `now_ms()` is read on one side at most
-//!    - draws: no drawn value is shared across the cut
-//!    - independent: what stays reads nothing of the part
-//!    - one-atom: each rule of the cone reads one fact
-//!    - pure: and computes from it alone
-//!    - head: into an event, a message or an answer
-//!    - ordered: that is no part of a stream
-//!    - same-facts: and tells different facts of a tick apart, or nobody minds repeats
-//!    - answers: no other rule answers otherwise what the part answers
-//!    - durable: `active` is lost in a crash, so the parts share fate
-//!
-//! 3. cohash: partition participant, prepare by txn, decide by txn
+//! 2. cohash: partition participant, prepare by txn, decide by txn
 //!    - agree: all atoms of a rule that must meet are routed alike
 //!    - head: local heads are routed like their bodies
 //!    - group: groups of aggregates determine the key
@@ -45,7 +28,7 @@
 //!    - ordered: streams keep their order for every key
 //!    - fate: every table is durable: partitions may restart apart
 //!
-//! 4. cohash: partition coordinator, commit by req, vote by txn, ack by txn, inquire by txn
+//! 3. cohash: partition coordinator, commit by req, vote by txn, ack by txn, inquire by txn
 //!    - agree: all atoms of a rule that must meet are routed alike
 //!    - head: local heads are routed like their bodies
 //!    - group: groups of aggregates determine the key
@@ -55,20 +38,12 @@
 //!    - ordered: streams keep their order for every key
 //!    - fate: an `after` timer fires again after a restart: the partitions of an instance restart together
 //!
-//! 5. cohash: partition requester, begin_to_requester by txn
+//! 4. cohash: partition broadcaster, begin_to_broadcaster by txn, decided_to_broadcaster by txn
 //!    - agree: all atoms of a rule that must meet are routed alike
 //!    - head: local heads are routed like their bodies
 //!    - group: groups of aggregates determine the key
-//!    - needs: senders route by columns that they send: `begin_to_requester` by txn
-//!    - machine: there is no machine, `start` or clock
-//!    - ordered: streams keep their order for every key
-//!    - fate: every table is durable: partitions may restart apart
-//!
-//! 6. cohash: partition announcer, decided_to_announcer by txn
-//!    - agree: all atoms of a rule that must meet are routed alike
-//!    - head: local heads are routed like their bodies
-//!    - group: groups of aggregates determine the key
-//!    - needs: senders route by columns that they send: `decided_to_announcer` by txn
+//!    - needs: senders route by columns that they send: `begin_to_broadcaster` by txn, `decided_to_broadcaster`
+//!      by txn
 //!    - machine: there is no machine, `start` or clock
 //!    - ordered: streams keep their order for every key
 //!    - fate: every table is durable: partitions may restart apart
@@ -90,8 +65,7 @@ anabranch::protocol! {
 
     role coordinator, partitioned, shares fate;
     role participant, partitioned;
-    role requester of coordinator, partitioned, shares fate;
-    role announcer of coordinator, partitioned, shares fate;
+    role broadcaster of coordinator, partitioned, shares fate;
 
     param patience: Duration = 500ms;
 
@@ -101,8 +75,8 @@ anabranch::protocol! {
     message decide(from: coordinator, txn: Id, commit: bool) to participant routed by txn;
     message ack(txn: Id, by: participant) to coordinator routed by txn;
     message inquire(txn: Id, by: participant) to coordinator routed by txn;
-    message begin_to_requester(txn: Id, req: Req, payload: Bytes) to requester routed by txn;
-    message decided_to_announcer(txn: Id, ok: bool, req: Req) to announcer routed by txn;
+    message begin_to_broadcaster(txn: Id, req: Req, payload: Bytes) to broadcaster routed by txn;
+    message decided_to_broadcaster(txn: Id, ok: bool, req: Req) to broadcaster routed by txn;
 
     at coordinator {
         table active(txn: Id => req: Req);
@@ -139,8 +113,8 @@ anabranch::protocol! {
         event settled(txn, p) <= inquire(txn, p), !active(txn, _);
         decide(me, txn, true) @ p <~ settled(txn, p), owed(txn, p);
         decide(me, txn, false) @ p <~ settled(txn, p), !owed(txn, p);
-        begin_to_requester(txn, req, payload) @ me <~ begin(txn, req, payload);
-        decided_to_announcer(txn, ok, req) @ me <~ decided(txn, ok, req);
+        begin_to_broadcaster(txn, req, payload) @ me <~ begin(txn, req, payload);
+        decided_to_broadcaster(txn, ok, req) @ me <~ decided(txn, ok, req);
     }
 
     at participant {
@@ -165,14 +139,12 @@ anabranch::protocol! {
         done(txn) <= applied(txn, _);
     }
 
-    at requester {
-        on begin_to_requester(txn, req, payload) {
+    at broadcaster {
+        on begin_to_broadcaster(txn, req, payload) {
             prepare(me, txn, payload) @ p <~ participant(p);
         }
-    }
 
-    at announcer {
-        on decided_to_announcer(txn, ok, req) {
+        on decided_to_broadcaster(txn, ok, req) {
             decide(me, txn, ok) @ p <~ participant(p);
             reply commit(req, ok) <~;
         }

@@ -196,6 +196,35 @@ fn slots_come_once_and_in_order_however_they_are_fed() {
 }
 
 #[test]
+fn slots_far_ahead_wait_too() {
+    let mut dice = Dice::new(5);
+    let mut runner = Runner::<History>::default();
+    let mut slots: Vec<u64> = (0..15_000).collect();
+    for i in (1..slots.len()).rev() {
+        // Two halves come one after the other, the upper one first, each in any order.
+        let half = if i >= 7500 { 7500 } else { 0 };
+        slots.swap(i, half + dice.below((i - half + 1) as u64) as usize);
+    }
+    slots.rotate_left(7500);
+    let mut done = 0;
+    for (fed, slot) in slots.iter().copied().enumerate() {
+        assert!(runner.feed(slot, command(slot)) && (slot < runner.next() || runner.waits(slot)));
+        if slot >= runner.next() {
+            assert!(!runner.feed(slot, command(slot) + 1), "two commands for slot {slot}");
+        }
+        runner.run(|slot, _| {
+            assert_eq!(slot, done);
+            done += 1;
+        });
+        if fed % 1000 == 0 {
+            assert_eq!(runner.early().count() as u64 + done, fed as u64 + 1);
+            assert!(runner.early().is_sorted_by_key(|(slot, _)| slot));
+        }
+    }
+    assert_eq!((runner.next(), runner.early().count()), (15_000, 0));
+}
+
+#[test]
 fn an_image_that_is_none_or_no_progress_changes_nothing() {
     let mut runner = Runner::<History>::default();
     assert!(runner.feed(0, 1) && runner.feed(2, 9));

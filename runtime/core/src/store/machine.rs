@@ -2,18 +2,21 @@
 
 use crate::data::Bytes;
 use crate::machine::Machine;
-use std::cmp::Ordering;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
+
+/// Slots from the next one on for which a place is kept in a row.
+const WINDOW: u64 = 4096;
 
 /// A machine with its next slot and the commands that came early.
 #[derive(Clone, Debug, Default)]
 pub struct Runner<M: Machine> {
     machine: M,
     next: u64,
-    /// Commands for `next` and the slots that follow it, without a gap: nearly all come in order.
-    due: VecDeque<M::Command>,
-    /// Commands behind a gap.
+    /// Commands for `next` and the slots that follow it, as far as one of them has come: nearly all come a little out
+    /// of order only. Shorter than [`WINDOW`].
+    window: VecDeque<Option<M::Command>>,
+    /// Commands behind the window.
     early: BTreeMap<u64, M::Command>,
 }
 
@@ -26,48 +29,62 @@ impl<M: Machine> Runner<M> {
     pub fn machine(&self) -> &M {
         &self.machine
     }
-    /// The first slot without a command.
-    fn gap(&self) -> u64 {
-        self.next + self.due.len() as u64
-    }
     /// Takes a command; false if the slot waits already with another one.
     pub fn feed(&mut self, slot: u64, command: M::Command) -> bool {
-        if slot < self.next {
-            return true;
-        }
-        match slot.cmp(&self.gap()) {
-            Ordering::Less => self.due[(slot - self.next) as usize] == command,
-            Ordering::Equal => {
-                self.due.push_back(command);
-                self.close_gap();
-                true
-            }
-            Ordering::Greater => match self.early.entry(slot) {
+        let Some(ahead) = slot.checked_sub(self.next) else { return true };
+        if ahead >= WINDOW {
+            return match self.early.entry(slot) {
                 Entry::Vacant(place) => {
                     place.insert(command);
                     true
                 }
                 Entry::Occupied(waiting) => *waiting.get() == command,
-            },
+            };
+        }
+        let ahead = ahead as usize;
+        if ahead >= self.window.len() {
+            self.window.resize_with(ahead, || None);
+            self.window.push_back(Some(command));
+            return true;
+        }
+        match &mut self.window[ahead] {
+            Some(waiting) => *waiting == command,
+            free => {
+                *free = Some(command);
+                true
+            }
         }
     }
-    fn close_gap(&mut self) {
-        while !self.early.is_empty()
-            && let Some(command) = self.early.remove(&self.gap())
+    /// Takes into the window what the next slot has brought near.
+    fn advance(&mut self) {
+        while let Some(entry) = self.early.first_entry()
+            && *entry.key() < self.next + WINDOW
         {
-            self.due.push_back(command);
+            let (slot, command) = entry.remove_entry();
+            self.feed(slot, command);
         }
     }
     /// Whether a command for a slot waits for earlier ones.
     pub fn waits(&self, slot: u64) -> bool {
-        (self.next..self.gap()).contains(&slot) || self.early.contains_key(&slot)
+        let ahead = slot.checked_sub(self.next).and_then(|ahead| self.window.get(ahead as usize));
+        ahead.is_some_and(Option::is_some) || self.early.contains_key(&slot)
     }
     /// Applies what has become contiguous.
     pub fn run(&mut self, mut done: impl FnMut(u64, M::Output)) {
-        while let Some(command) = self.due.pop_front() {
-            let output = self.machine.apply(self.next, &command);
-            done(self.next, output);
-            self.next += 1;
+        loop {
+            while let Some(Some(command)) = self.window.front_mut().map(Option::take) {
+                self.window.pop_front();
+                let output = self.machine.apply(self.next, &command);
+                done(self.next, output);
+                self.next += 1;
+            }
+            if self.early.is_empty() {
+                return;
+            }
+            self.advance();
+            if !matches!(self.window.front(), Some(Some(_))) {
+                return;
+            }
         }
     }
     /// The machine's image, to go with [`Runner::next`].
@@ -81,16 +98,17 @@ impl<M: Machine> Runner<M> {
         }
         let Some(machine) = M::load(image) else { return false };
         self.machine = machine;
-        let passed = (next - self.next).min(self.due.len() as u64);
-        self.due.drain(..passed as usize);
+        let passed = (next - self.next).min(self.window.len() as u64);
+        self.window.drain(..passed as usize);
         self.next = next;
         self.early = self.early.split_off(&next);
-        self.close_gap();
+        self.advance();
         true
     }
     /// Commands that wait, by slot.
     pub fn early(&self) -> impl Iterator<Item = (u64, &M::Command)> {
-        let due = (self.next..).zip(&self.due);
-        due.chain(self.early.iter().map(|(slot, command)| (*slot, command)))
+        let window = (self.next..).zip(&self.window);
+        let window = window.filter_map(|(slot, command)| Some((slot, command.as_ref()?)));
+        window.chain(self.early.iter().map(|(slot, command)| (*slot, command)))
     }
 }
