@@ -3,6 +3,9 @@
 //! The directory is extendible (Fagin et al. 1979): the upper bits of a hash choose a segment, a small
 //! `hashbrown` table, which is split in two when it is full. A segment is owned, or shared with a copy and
 //! then copied at the first write. Segments never merge; an empty one gives its memory back.
+//!
+//! Keys that count up (slots, ids, requests of a session) come and go in order. Their hashes keep eight neighbours
+//! together, so that a batch of them touches a few stretches of memory and not as many places as it has keys.
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -15,12 +18,87 @@ const FULL: usize = 7168;
 /// Spreads hashes over the directory: the segments themselves use the hash's own lowest and highest bits.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The hash of a key in all containers.
+/// The hash of rows in the lists of a tick; [`Map`] has its own.
 #[inline]
 pub fn hash_of<Q: Hash + ?Sized>(key: &Q) -> u64 {
     let mut hasher = FxHasher::default();
     key.hash(&mut hasher);
     hasher.finish()
+}
+
+/// Low bits of a key's last word that go into its hash as they are.
+const NEIGHBOURS: u32 = 3;
+
+/// A multiplicative hash (as `rustc-hash` has it) of all but the lowest bits of the last word. Those choose the bucket
+/// within a stretch, and change the tag by which `hashbrown` tells the rows of a group apart.
+#[derive(Default)]
+struct NearHasher {
+    mixed: u64,
+    last: u64,
+}
+
+impl NearHasher {
+    const FACTOR: u64 = 0xf135_7aea_2e62_a9c5;
+
+    #[inline(always)]
+    fn word(&mut self, word: u64) {
+        self.mixed = self.mixed.wrapping_add(self.last).wrapping_mul(Self::FACTOR);
+        self.last = word;
+    }
+}
+
+impl Hasher for NearHasher {
+    #[inline(always)]
+    fn finish(&self) -> u64 {
+        let mixed = self.mixed.wrapping_add(self.last >> NEIGHBOURS).wrapping_mul(Self::FACTOR);
+        let near = self.last & ((1 << NEIGHBOURS) - 1);
+        (mixed.rotate_left(26) << NEIGHBOURS | near) ^ near << 57
+    }
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        let mut hasher = FxHasher::default();
+        hasher.write(bytes);
+        self.word(hasher.finish());
+    }
+    #[inline(always)]
+    fn write_u8(&mut self, n: u8) {
+        self.word(u64::from(n));
+    }
+    #[inline(always)]
+    fn write_u16(&mut self, n: u16) {
+        self.word(u64::from(n));
+    }
+    #[inline(always)]
+    fn write_u32(&mut self, n: u32) {
+        self.word(u64::from(n));
+    }
+    #[inline(always)]
+    fn write_u64(&mut self, n: u64) {
+        self.word(n);
+    }
+    #[inline(always)]
+    fn write_u128(&mut self, n: u128) {
+        self.word((n >> 64) as u64);
+        self.word(n as u64);
+    }
+    #[inline(always)]
+    fn write_usize(&mut self, n: usize) {
+        self.word(n as u64);
+    }
+}
+
+/// The hash of a key in a map.
+#[inline]
+fn near_hash<Q: Hash + ?Sized>(key: &Q) -> u64 {
+    let mut hasher = NearHasher::default();
+    key.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Where a hash is in the directory. Neighbours, whose hashes differ in the lowest bits and the tag, are together.
+#[inline(always)]
+fn spread(hash: u64) -> u64 {
+    (hash << 7 >> (7 + NEIGHBOURS)).wrapping_mul(SPREAD)
 }
 
 #[derive(Clone, Debug)]
@@ -102,7 +180,7 @@ impl<K, V> Map<K, V> {
         if self.depth == 0 {
             return 0;
         }
-        self.directory[(hash.wrapping_mul(SPREAD) >> (64 - self.depth)) as usize] as usize
+        self.directory[(spread(hash) >> (64 - self.depth)) as usize] as usize
     }
     /// All rows, in an order that means nothing.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
@@ -127,7 +205,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
     /// The value under a key.
     #[inline]
     pub fn get(&self, key: &K) -> Option<&V> {
-        let hash = hash_of(key);
+        let hash = near_hash(key);
         self.segments[self.place(hash)].read().find(hash, |row| row.0 == *key).map(|row| &row.1)
     }
     /// Whether the key is present.
@@ -149,20 +227,20 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
     /// The value under a key, to be changed.
     #[inline]
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let hash = hash_of(key);
+        let hash = near_hash(key);
         let place = self.place(hash);
         self.segments[place].write().find_mut(hash, |row| row.0 == *key).map(|row| &mut row.1)
     }
     /// The value under a key, made first if it is absent.
     #[inline]
     pub fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
-        let hash = hash_of(&key);
+        let hash = near_hash(&key);
         let mut place = self.place(hash);
         if self.segments[place].read().len() >= FULL {
             place = self.make_room(hash);
         }
         let rows = self.segments[place].write();
-        match rows.entry(hash, |row| row.0 == key, |row| hash_of(&row.0)) {
+        match rows.entry(hash, |row| row.0 == key, |row| near_hash(&row.0)) {
             Entry::Occupied(found) => &mut found.into_mut().1,
             Entry::Vacant(gap) => {
                 self.len += 1;
@@ -173,13 +251,13 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
     /// Puts a value under a key and returns the one before.
     #[inline]
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
-        let hash = hash_of(&key);
+        let hash = near_hash(&key);
         let mut place = self.place(hash);
         if self.segments[place].read().len() >= FULL {
             place = self.make_room(hash);
         }
         let rows = self.segments[place].write();
-        match rows.entry(hash, |row| row.0 == key, |row| hash_of(&row.0)) {
+        match rows.entry(hash, |row| row.0 == key, |row| near_hash(&row.0)) {
             Entry::Occupied(found) => Some(std::mem::replace(&mut found.into_mut().1, value)),
             Entry::Vacant(gap) => {
                 self.len += 1;
@@ -191,13 +269,13 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
     /// Puts a value under a key unless there is one, which is returned then.
     #[inline]
     pub fn try_insert(&mut self, key: K, value: V) -> Option<&V> {
-        let hash = hash_of(&key);
+        let hash = near_hash(&key);
         let mut place = self.place(hash);
         if self.segments[place].read().len() >= FULL {
             place = self.make_room(hash);
         }
         let rows = self.segments[place].write();
-        match rows.entry(hash, |row| row.0 == key, |row| hash_of(&row.0)) {
+        match rows.entry(hash, |row| row.0 == key, |row| near_hash(&row.0)) {
             Entry::Occupied(found) => Some(&found.into_mut().1),
             Entry::Vacant(gap) => {
                 self.len += 1;
@@ -209,13 +287,13 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
     /// Puts a value, made only then, under a key unless there is one, which is returned then.
     #[inline]
     pub fn try_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> Option<&V> {
-        let hash = hash_of(&key);
+        let hash = near_hash(&key);
         let mut place = self.place(hash);
         if self.segments[place].read().len() >= FULL {
             place = self.make_room(hash);
         }
         let rows = self.segments[place].write();
-        match rows.entry(hash, |row| row.0 == key, |row| hash_of(&row.0)) {
+        match rows.entry(hash, |row| row.0 == key, |row| near_hash(&row.0)) {
             Entry::Occupied(found) => Some(&found.into_mut().1),
             Entry::Vacant(gap) => {
                 self.len += 1;
@@ -227,7 +305,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
     /// Takes a row out.
     #[inline]
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        let hash = hash_of(key);
+        let hash = near_hash(key);
         let place = self.place(hash);
         let rows = self.segments[place].write();
         let found = rows.find_entry(hash, |row| row.0 == *key).ok()?;
@@ -241,7 +319,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
     /// Changes the value under a key, and takes the row out if the answer is false.
     #[inline]
     pub fn update_or_remove(&mut self, key: &K, change: impl FnOnce(&mut V) -> bool) -> bool {
-        let hash = hash_of(key);
+        let hash = near_hash(key);
         let place = self.place(hash);
         let rows = self.segments[place].write();
         let Ok(mut found) = rows.find_entry(hash, |row| row.0 == *key) else { return false };
@@ -286,9 +364,9 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
             let mut halves =
                 [HashTable::with_capacity(rows.len() / 2), HashTable::with_capacity(rows.len() / 2)];
             for row in rows {
-                let hash = hash_of(&row.0);
-                let half = (hash.wrapping_mul(SPREAD) >> bit) & 1;
-                halves[half as usize].insert_unique(hash, row, |row| hash_of(&row.0));
+                let hash = near_hash(&row.0);
+                let half = (spread(hash) >> bit) & 1;
+                halves[half as usize].insert_unique(hash, row, |row| near_hash(&row.0));
             }
             let [low, high] = halves;
             let number = self.segments.len() as u32;
@@ -296,7 +374,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
             self.segments.push(Segment { rows: Rows::Owned(high), depth: depth + 1 });
             // The segment's part of the directory is contiguous: its upper half goes to the new one.
             let width = 1usize << (self.depth - depth);
-            let index = (hash.wrapping_mul(SPREAD) >> (64 - self.depth)) as usize;
+            let index = (spread(hash) >> (64 - self.depth)) as usize;
             let start = index / width * width;
             self.directory[start + width / 2..start + width].fill(number);
         }
@@ -366,5 +444,38 @@ mod tests {
         assert!(map.segments.iter().all(|s| s.read().capacity() == 0));
         map.clear();
         assert_eq!(map.segments.len(), 1);
+    }
+
+    /// However keys are spaced, look-ups find few others on their way: the directory and the tables stay balanced.
+    #[test]
+    fn spaced_keys_do_not_pile_up() {
+        for shift in 0..40 {
+            let keys: Vec<u64> = (0..8192u64).map(|k| k << shift).collect();
+            let mut hashes: Vec<u64> = keys.iter().map(near_hash).collect();
+            // Home buckets in a table of twice the size: groups of 16 see no more than a few times their share.
+            let mut groups = vec![0u32; 1024];
+            hashes.iter().for_each(|hash| groups[(*hash as usize & 0x3fff) / 16] += 1);
+            let most = groups.iter().max().expect("there are groups");
+            assert!(*most <= 40, "shift {shift}: {most} keys in a group");
+            let mut parts = [0u32; 16];
+            hashes.iter().for_each(|hash| parts[(spread(*hash) >> 60) as usize] += 1);
+            assert!(parts.iter().all(|n| (200..=1000).contains(n)), "shift {shift}: {parts:?}");
+            hashes.sort_unstable();
+            hashes.dedup();
+            assert!(hashes.len() + 1 >= keys.len(), "shift {shift}");
+        }
+    }
+
+    #[test]
+    fn neighbours_lie_together_and_are_told_apart() {
+        for first in (0..4000u64).step_by(8) {
+            let hashes: Vec<u64> = (first..first + 8).map(|k| near_hash(&k)).collect();
+            assert!(hashes.windows(2).all(|two| (two[0] & 0xff) + 1 == two[1] & 0xff), "{first}");
+            assert!(hashes.windows(2).all(|two| spread(two[0]) == spread(two[1])), "{first}");
+            let mut tags: Vec<u64> = hashes.iter().map(|hash| hash >> 57).collect();
+            tags.sort_unstable();
+            tags.dedup();
+            assert_eq!(tags.len(), 8, "{first}");
+        }
     }
 }
