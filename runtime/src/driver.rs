@@ -165,8 +165,9 @@ struct Client {
     stream: Stream,
     link: Option<usize>,
     boot: Option<u64>,
-    /// Requests that may be repeated and were taken for the macro-step after so many: in one it is taken once.
-    seen: std::collections::BTreeSet<u64>,
+    /// Numbers of requests that may be repeated and were taken for the macro-step after so many, in order: in one a
+    /// request is taken once.
+    seen: Vec<u64>,
     seen_for: u64,
     /// It sent something malformed.
     banned: bool,

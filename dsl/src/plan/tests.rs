@@ -372,3 +372,43 @@ fn standing_rules_go_through_a_view() {
         ",
     );
 }
+
+#[test]
+fn a_view_over_variables_multiplies_nothing() {
+    check(
+        "var top(n: u64) = 0; var mine(n: u64) = 0; table t(x: u64 => y: u64);
+        mine(x) <+ d(x);
+        view running(n) <= mine(n), top(n);
+        view seen(x, n) <= running(n), t(x, _);
+        event taken(x: u64, y: u64); taken(x, y) <= m(x, y), running(_);
+        event both(x: u64, y: u64, n: u64); both(x, y, n) <= m(x, y), seen(x, n);
+        out2(x, y) @ me <~ taken(x, y); out2(x, n) @ me <~ both(x, _, n);",
+        "
+        top( => n): var []*; probed by deltas
+          ± top(n), mine[](=n) unique => running(n)
+        mine( => n): var []*; removable, probed by deltas
+          ± mine(n), top[](=n) unique => running(n)
+        t(x => y): table [0]* []; probed by deltas
+          ± t(x, _), running[](n) => seen(x, n)
+        taken(x, y): event; keys [[0, 1]]
+        both(x, y, n): event; keys [[0, 1]]
+        running(n): view, set [] [0]*; removable, probed by deltas, keys [[]]
+          ± running(n), t[](x, _) => seen(x, n)
+        seen(x, n): view, set [0]*; removable, probed, keys [[0]]
+        release in order: running, seen
+        release running
+        run
+          m(x, y), running[](_) once
+            => taken(x, y) distinct
+            => send 5 (x, y) @ me distinct
+        release seen
+        run
+          m(x, y), seen[0](=x, n)
+            => both(x, y, n) distinct
+            => send 5 (x, n) @ me
+        run
+          d(x) => mine(x) <+ distinct
+        send 5: dedup Always
+        ",
+    );
+}

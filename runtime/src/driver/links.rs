@@ -228,7 +228,7 @@ impl Driver {
             stream: Stream::default(),
             link: None,
             boot: None,
-            seen: Default::default(),
+            seen: Vec::new(),
             seen_for: 0,
             banned: false,
             lost_at: now,

@@ -1,10 +1,11 @@
-//! Keys of derived events: columns that determine the row within a tick.
+//! Keys of derived events and views: columns that determine the row within a tick.
 //!
 //! An event that one rule derives inherits functional dependencies from its body: within a tick, every keyed
 //! relation is in one state. A table inherits one that outlasts the tick: a `Req` that may not be resent is taken once in
 //! an incarnation.
 
 use super::closure::{Body, visible};
+use crate::plan::lower::logical::Rule;
 use crate::plan::pipeline::*;
 use crate::plan::step::{RolePlan, Step};
 use crate::plan::types::*;
@@ -35,9 +36,10 @@ pub(crate) fn decide(plan: &mut RolePlan) {
                             body.determined_by(columns.iter().flat_map(|c| visible(&args[*c])))
                         })
                     }
-                    (Class::Event { aggregate: Some(spec) }, Emit::Contribute { group, binding, .. }) => {
-                        of_aggregate(spec, group, binding)
-                    }
+                    (
+                        Class::Event { aggregate: Some(spec) },
+                        Emit::Contribute { group, args, binding, .. },
+                    ) => of_aggregate(spec, group, args, binding),
                     _ => continue,
                 };
                 let keys = &mut plan.relations[rel.index()].keys;
@@ -50,6 +52,42 @@ pub(crate) fn decide(plan: &mut RolePlan) {
         }
     }
     plan.steps = steps;
+}
+
+/// Adds to [`Relation::keys`] of views that one rule derives. A view over variables has at most one row: its key is empty.
+///
+/// They hold once the view is up to date, which is when events read it; while changes go through, a row may be there
+/// beside the one that it replaces.
+pub(crate) fn of_views(plan: &mut RolePlan, rules: &[Rule]) {
+    loop {
+        let mut found = vec![];
+        for i in 0..plan.relations.len() {
+            let rel = RelIx(i as u32);
+            if !matches!(plan.relation(rel).class, Class::View { .. }) {
+                continue;
+            }
+            let mut writers = rules.iter().filter(|r| r.emit.now() == Some(rel));
+            let (Some(rule), None) = (writers.next(), writers.next()) else { continue };
+            let Emit::Row { args, .. } = &rule.emit else { continue };
+            let body = Body::of_rule(&plan.relations, rule);
+            let keys = smallest(args.len(), |columns| {
+                body.determined_by(columns.iter().flat_map(|c| visible(&args[*c])))
+            });
+            // That all columns determine the row goes without saying.
+            let known = &plan.relation(rel).keys;
+            let news = keys.into_iter().filter(|k| k.len() < args.len() && !known.contains(k));
+            found.extend(news.map(|k| (i, k)));
+        }
+        if found.is_empty() {
+            return;
+        }
+        for (i, key) in found {
+            let keys = &mut plan.relations[i].keys;
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+    }
 }
 
 /// Adds to [`Relation::keys`] of tables with one row per request.
@@ -113,7 +151,12 @@ fn smallest(width: usize, determines: impl Fn(&[usize]) -> bool) -> Vec<Vec<usiz
     vec![shrink((0..width).rev().collect()), shrink((0..width).collect())]
 }
 
-fn of_aggregate(spec: &AggregateSpec, group: &[Slot], binding: &[Slot]) -> Vec<Vec<usize>> {
+fn of_aggregate(
+    spec: &AggregateSpec,
+    group: &[Slot],
+    args: &[Vec<PExpr>],
+    binding: &[Slot],
+) -> Vec<Vec<usize>> {
     let Some(plain) = &spec.plain else { return vec![] };
     if spec.merges {
         return vec![];
@@ -122,6 +165,12 @@ fn of_aggregate(spec: &AggregateSpec, group: &[Slot], binding: &[Slot]) -> Vec<V
     let groups: Option<Vec<usize>> = (0..group.len()).map(column).collect();
     if !spec.enumerates {
         return groups.into_iter().collect();
+    }
+    // `index(x)` gives a group one row for each x: a single one if the group determines x.
+    let numbers = || spec.functions.iter().zip(args);
+    if numbers().all(|(f, _)| f.function == crate::ir::AggregateFn::IndexBy) {
+        let given = numbers().flat_map(|(_, args)| args).flat_map(PExpr::slots).all(|s| group.contains(&s));
+        return if given { groups.into_iter().collect() } else { vec![] };
     }
     // `index()` numbers bindings, so the number determines the row; and so does the binding, where it is shown.
     let numbered = spec.functions.iter().position(|f| f.function == crate::ir::AggregateFn::Index);

@@ -13,6 +13,7 @@ use crate::plan::lower::logical::Rule;
 /// Decides all facts but `removable`, which lowering itself needs.
 pub(crate) fn decide(plan: &mut RolePlan, rules: &[Rule]) {
     storage::decide(plan, rules);
+    keys::of_views(plan, rules);
     keys::decide(plan);
     crate::plan::lower::inline::events(plan);
     keys::of_requests(plan);
