@@ -5,6 +5,7 @@ use anabranch::Data;
 use anabranch::core::machine::Machine;
 use anabranch::core::wire::Reader;
 use rustc_hash::FxHashMap;
+use std::sync::Arc;
 
 /// What a client asks for. Keys are byte strings, of which a message's bytes are shared and not copied.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Data)]
@@ -13,8 +14,8 @@ pub enum Command {
     Get(Bytes),
     /// Writes a key.
     Put(Bytes, Bytes),
-    /// Writes a key if it has the expected value (`None`: is absent).
-    CompareAndSet(Bytes, Option<Bytes>, Bytes),
+    /// Writes a key if it has the expected value (`None`: is absent). Shared, so that commands are small: they lie in many tables.
+    CompareAndSet(Bytes, Arc<Option<Bytes>>, Arc<Bytes>),
     /// Removes a key.
     Delete(Bytes),
 }
@@ -54,7 +55,7 @@ impl Machine for KvStore {
             Command::Put(key, value) => Outcome::Value(self.put(key, value)),
             Command::Delete(key) => Outcome::Value(self.entries.remove(key)),
             Command::CompareAndSet(key, expected, value) => {
-                let equal = self.entries.get(key) == expected.as_ref();
+                let equal = self.entries.get(key) == Option::as_ref(expected);
                 if equal {
                     self.put(key, value);
                 }

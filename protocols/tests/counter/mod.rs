@@ -87,7 +87,8 @@ pub async fn get(client: &impl Submits, key: &'static str) -> Option<u64> {
 async fn increment(client: &impl Submits, key: &'static str) {
     loop {
         let seen = get(client, key).await;
-        let command = Command::CompareAndSet(key.into(), seen.map(number), number(seen.unwrap_or(0) + 1));
+        let next = number(seen.unwrap_or(0) + 1);
+        let command = Command::CompareAndSet(key.into(), seen.map(number).into(), next.into());
         if submit(client, command).await == Outcome::Swapped(true) {
             return;
         }

@@ -80,6 +80,7 @@ fn laws_hold_for_what_has_no_parts() {
     }
     ints!(u8 u16 u32 u64 u128 i8 i16 i32 i64 i128);
     laws::check(&[-1i64, 0, -(1 << 40)]);
+    laws::check(&[None, Some(1u8), Some(2)].map(std::sync::Arc::new));
     laws::check(&["", "a", "b", "ab", "\u{1f600}\u{7f}\r\t"].map(String::from));
     laws::check(&[&b""[..], b"a", b"\x00", b"a\"\\\xff"].map(Bytes::from_static));
     laws::check(&[0, 1, 500, u64::MAX].map(Duration::from_millis));

@@ -4,6 +4,7 @@ use super::{Data, Schema, StableHasher};
 use crate::value::Value;
 use crate::wire::{Reader, WireError, put_varint};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 macro_rules! tuples {
     ($($len:literal: $($ty:ident $field:tt),*;)*) => {$(
@@ -120,6 +121,33 @@ impl<T: Data> Data for Option<T> {
                 item.stable_hash(hasher);
             }
         }
+    }
+}
+
+/// As its content: for what is large and rare among the variants of an enum.
+impl<T: Data + Sync> Data for Arc<T> {
+    #[inline]
+    fn encode(&self, out: &mut Vec<u8>) {
+        (**self).encode(out);
+    }
+    #[inline]
+    fn decode(input: &mut Reader<'_>) -> Result<Self, WireError> {
+        T::decode(input).map(Arc::new)
+    }
+    fn schema() -> Schema {
+        T::schema()
+    }
+    fn to_value(&self) -> Value {
+        (**self).to_value()
+    }
+    fn from_value(value: &Value) -> Option<Self> {
+        T::from_value(value).map(Arc::new)
+    }
+    fn stable_hash(&self, hasher: &mut StableHasher) {
+        (**self).stable_hash(hasher);
+    }
+    fn route(&self) -> u32 {
+        (**self).route()
     }
 }
 
