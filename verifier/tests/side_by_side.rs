@@ -84,7 +84,7 @@ fn compare(descriptor: &'static dyn Protocol, instances: &[u32], runs: u64, step
 #[test]
 fn two_phase_commit() {
     compare(two_pc::two_pc::protocol(), &[2, 2], 50, 60, &[]);
-    compare(two_pc::two_pc_scaled::two_pc_scaled::protocol(), &[2, 2, 2, 2], 25, 50, &[]);
+    compare(two_pc::two_pc_scaled::two_pc_scaled::protocol(), &[2, 2, 2], 25, 50, &[]);
 }
 
 #[test]

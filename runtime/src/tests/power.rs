@@ -106,9 +106,7 @@ fn nothing_that_left_is_lost_with_the_power() {
             client.poll(Duration::from_secs(5), &mut done).expect("poll");
             answered.extend(done.drain(..).filter(|c| c.outcome.is_ok()).map(|c| c.token));
         }
-        let before: usize = disk.sizes().iter().map(|(_, size)| size).sum();
-        disk.restart(Crash::Power(life));
-        torn += usize::from(disk.sizes().iter().map(|(_, size)| size).sum::<usize>() != before);
+        torn += usize::from(disk.restart(Crash::Power(life)));
         cluster.restart(KEEPER).expect("restart");
         let kept = rows(&cluster, KEEPER);
         let lost = |seen: &BTreeSet<u64>| seen.difference(&kept).count();

@@ -92,18 +92,20 @@ impl SimDisk {
     pub fn written(&self) -> u64 {
         self.lock().written
     }
-    /// Crashes process or machine and starts it again.
-    pub fn restart(&self, crash: Crash) {
+    /// Crashes process or machine and starts it again. Whether something was lost.
+    pub fn restart(&self, crash: Crash) -> bool {
         let mut state = self.lock();
         let state = &mut *state;
+        let mut lost = false;
         if let Crash::Power(seed) = crash {
-            state.lose(&mut Dice(StableHasher::new(seed)));
+            lost = state.lose(&mut Dice(StableHasher::new(seed)));
             for file in &mut state.files {
                 file.settle();
             }
             state.durable = state.names.clone();
         }
         (state.left, state.crashed) = (None, false);
+        lost
     }
     /// Flips one bit of what is on the disk; false if the file is shorter.
     pub fn flip(&self, name: &str, offset: usize, bit: u8) -> bool {
@@ -143,8 +145,8 @@ impl File {
         self.lengths.clear();
     }
 
-    /// What a power failure leaves.
-    fn lose(&mut self, dice: &mut Dice) {
+    /// What a power failure leaves; whether that is less than was there.
+    fn lose(&mut self, dice: &mut Dice) -> bool {
         let mut lengths = self.lengths.clone();
         lengths.push(self.data.len());
         lengths.push(self.synced.len());
@@ -173,12 +175,14 @@ impl File {
                 }
             }
         }
+        let lost = kept != self.data;
         self.data = kept;
+        lost
     }
 }
 
 impl State {
-    fn lose(&mut self, dice: &mut Dice) {
+    fn lose(&mut self, dice: &mut Dice) -> bool {
         let mut names = self.durable.clone();
         for op in self.pending.drain(..) {
             if dice.below(2) == 0 {
@@ -198,11 +202,13 @@ impl State {
                 }
             }
         }
+        let mut lost = names != self.names;
         self.names = names;
         for file in &mut self.files {
-            file.lose(dice);
+            lost |= file.lose(dice);
             (file.stable_len, file.dirty_end) = (0, file.data.len());
         }
+        lost
     }
 
     fn used(&self) -> usize {
