@@ -210,8 +210,10 @@ impl Walk<'_> {
         });
         let value = match (&expected, items) {
             (_, true) => {
-                let items = block(tokens.clone(), begin(tokens));
-                quote!(Some(__core::code::list(#items)))
+                let place = begin(tokens);
+                let items = block(tokens.clone(), place);
+                let list = quote_spanned!(place=> __core::code::list(#items));
+                quote!(Some(#list))
             }
             (Some(ty), _) => {
                 quote!({ let __value: #ty = { #tokens }; Some(__core::data::Data::to_value(&__value)) })

@@ -85,6 +85,10 @@ impl LoadClient {
 
     /// Queues a request; [`LoadClient::poll`] writes it. `route` is the route of the argument named
     /// by `by`, for requests that have one.
+    ///
+    /// Unlike a [`Client`](super::Client) it holds nothing back: where machines remember sessions
+    /// ([`Sessions`](anabranch_core::sessions::Sessions)), no more than [`REMEMBERED`](anabranch_core::sessions::REMEMBERED)
+    /// requests should be open at once.
     pub fn submit(&mut self, tag: u16, args: &[u8], route: Option<u64>, token: u64) {
         self.core.submit(tag, args, route, token, self.options.timeout, Instant::now());
     }
