@@ -27,7 +27,7 @@ pub struct WalOptions {
     pub waker: Option<Waker>,
     /// Sizes.
     pub log: LogOptions,
-    /// Log bytes after which [`Wal::wants_snapshot`]; 0 for 64 MB.
+    /// Log bytes after which [`Wal::wants_snapshot`]; 0 for 16 MB.
     pub snapshot_bytes: u64,
 }
 
@@ -117,7 +117,7 @@ impl Wal {
             stable,
             failed: None,
             since_snapshot: restored as u64,
-            snapshot_bytes: if options.snapshot_bytes == 0 { 64 << 20 } else { options.snapshot_bytes },
+            snapshot_bytes: if options.snapshot_bytes == 0 { 16 << 20 } else { options.snapshot_bytes },
             last_image: recovered.snapshot.as_ref().map_or(0, |image| image.len() as u64),
             stats: WalStats::default(),
         };
