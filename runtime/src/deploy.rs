@@ -84,7 +84,7 @@ impl Default for Limits {
             frame_bytes: 16 << 20,
             pressure_bytes: 4 << 20,
             queue_bytes: 256 << 20,
-            snapshot_bytes: 16 << 20,
+            snapshot_bytes: crate::storage::SNAPSHOT_BYTES,
         }
     }
 }

@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 /// Called by the log's thread when there is news for [`Wal::poll`].
 pub type Waker = Box<dyn Fn() + Send>;
 
+/// Log bytes after which a snapshot is due, unless another number is said.
+pub const SNAPSHOT_BYTES: u64 = 16 << 20;
+
 /// How a log is run.
 #[derive(Default)]
 pub struct WalOptions {
@@ -27,7 +30,7 @@ pub struct WalOptions {
     pub waker: Option<Waker>,
     /// Sizes.
     pub log: LogOptions,
-    /// Log bytes after which [`Wal::wants_snapshot`]; 0 for 16 MB.
+    /// Log bytes after which [`Wal::wants_snapshot`]; 0 for [`SNAPSHOT_BYTES`].
     pub snapshot_bytes: u64,
 }
 
@@ -117,7 +120,7 @@ impl Wal {
             stable,
             failed: None,
             since_snapshot: restored as u64,
-            snapshot_bytes: if options.snapshot_bytes == 0 { 16 << 20 } else { options.snapshot_bytes },
+            snapshot_bytes: if options.snapshot_bytes == 0 { SNAPSHOT_BYTES } else { options.snapshot_bytes },
             last_image: recovered.snapshot.as_ref().map_or(0, |image| image.len() as u64),
             stats: WalStats::default(),
         };

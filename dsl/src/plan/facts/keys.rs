@@ -31,10 +31,7 @@ pub(crate) fn decide(plan: &mut RolePlan) {
                 }
                 let found = match (&plan.relation(rel).class, &tail.emit) {
                     (Class::Event { aggregate: None }, Emit::Row { args, .. }) => {
-                        let body = Body::of_tail(&plan.relations, p, tail);
-                        smallest(args.len(), |columns| {
-                            body.determined_by(columns.iter().flat_map(|c| visible(&args[*c])))
-                        })
+                        of_row(&Body::of_tail(&plan.relations, p, tail), args)
                     }
                     (
                         Class::Event { aggregate: Some(spec) },
@@ -42,12 +39,7 @@ pub(crate) fn decide(plan: &mut RolePlan) {
                     ) => of_aggregate(spec, group, args, binding),
                     _ => continue,
                 };
-                let keys = &mut plan.relations[rel.index()].keys;
-                for key in found {
-                    if !keys.contains(&key) {
-                        keys.push(key);
-                    }
-                }
+                add(&mut plan.relations, rel, found);
             }
         }
     }
@@ -59,8 +51,8 @@ pub(crate) fn decide(plan: &mut RolePlan) {
 /// They hold once the view is up to date, which is when events read it; while changes go through, a row may be there
 /// beside the one that it replaces.
 pub(crate) fn of_views(plan: &mut RolePlan, rules: &[Rule]) {
-    loop {
-        let mut found = vec![];
+    let mut more = true;
+    while std::mem::take(&mut more) {
         for i in 0..plan.relations.len() {
             let rel = RelIx(i as u32);
             if !matches!(plan.relation(rel).class, Class::View { .. }) {
@@ -69,23 +61,10 @@ pub(crate) fn of_views(plan: &mut RolePlan, rules: &[Rule]) {
             let mut writers = rules.iter().filter(|r| r.emit.now() == Some(rel));
             let (Some(rule), None) = (writers.next(), writers.next()) else { continue };
             let Emit::Row { args, .. } = &rule.emit else { continue };
-            let body = Body::of_rule(&plan.relations, rule);
-            let keys = smallest(args.len(), |columns| {
-                body.determined_by(columns.iter().flat_map(|c| visible(&args[*c])))
-            });
+            let mut found = of_row(&Body::of_rule(&plan.relations, rule), args);
             // That all columns determine the row goes without saying.
-            let known = &plan.relation(rel).keys;
-            let news = keys.into_iter().filter(|k| k.len() < args.len() && !known.contains(k));
-            found.extend(news.map(|k| (i, k)));
-        }
-        if found.is_empty() {
-            return;
-        }
-        for (i, key) in found {
-            let keys = &mut plan.relations[i].keys;
-            if !keys.contains(&key) {
-                keys.push(key);
-            }
+            found.retain(|key| key.len() < args.len());
+            more |= add(&mut plan.relations, rel, found);
         }
     }
 }
@@ -124,12 +103,26 @@ pub(crate) fn of_requests(plan: &mut RolePlan) {
         let column = args.iter().position(|a| matches!(a, PExpr::Var(s) if s == req));
         let once = Body::of_tail(&plan.relations, p, tail).determined_by([*req]);
         if let (Some(column), true) = (column, once) {
-            let keys = &mut plan.relations[i].keys;
-            if !keys.contains(&vec![column]) {
-                keys.push(vec![column]);
-            }
+            add(&mut plan.relations, rel, vec![vec![column]]);
         }
     }
+}
+
+/// Adds keys to those of a relation; whether one was not known.
+fn add(relations: &mut [Relation], rel: RelIx, found: Vec<Vec<usize>>) -> bool {
+    let keys = &mut relations[rel.index()].keys;
+    let known = keys.len();
+    for key in found {
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    keys.len() > known
+}
+
+/// Keys of a head with these columns, over a body.
+fn of_row(body: &Body, args: &[PExpr]) -> Vec<Vec<usize>> {
+    smallest(args.len(), |columns| body.determined_by(columns.iter().flat_map(|c| visible(&args[*c]))))
 }
 
 /// Up to two minimal sets of columns: one that prefers columns to the left, one that prefers those to the right.

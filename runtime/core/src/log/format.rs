@@ -172,7 +172,7 @@ pub(super) fn begins(bytes: &[u8], index: u64) -> bool {
 }
 
 /// Whether any sound record in `bytes`, at whatever offset, satisfies the condition.
-pub(super) fn any_record(salt: u32, bytes: &[u8], found: impl Fn(&Record<'_>) -> bool) -> bool {
+pub(super) fn any_record(salt: u32, bytes: &[u8], mut found: impl FnMut(&Record<'_>) -> bool) -> bool {
     let [low, high] = MAGIC.to_le_bytes();
     (0..bytes.len().saturating_sub(RECORD - 1))
         .filter(|&at| bytes[at] == low && bytes[at + 1] == high)

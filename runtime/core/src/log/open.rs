@@ -177,7 +177,6 @@ fn judge<D: Disk>(disk: &mut D, identity: &Identity) -> Result<Plan, OpenError> 
             at += format::RECORD + found.body.len();
         }
         if at < bytes.len() {
-            let called_stable = |later: &format::Record<'_>| later.index > next && later.stable >= next;
             // Behind its last record a segment may end in a mark that was never synced, in zeros, and in records of the
             // segment that it was before.
             if segments.get(i + 1) == Some(&next) {
@@ -186,12 +185,15 @@ fn judge<D: Disk>(disk: &mut D, identity: &Identity) -> Result<Plan, OpenError> 
             if !last_one {
                 return Err(corrupt(at, "a record is damaged, but later ones are there"));
             }
+            let mut torn = format::begins(&bytes[at..], next);
+            let called_stable = |later: &format::Record<'_>| {
+                torn |= later.index > next;
+                later.index > next && later.stable >= next
+            };
             if any_record(salt, &bytes[at..], called_stable) {
                 return Err(corrupt(at, "a record is damaged that a later one knows to have been durable"));
             }
-            if format::begins(&bytes[at..], next)
-                || any_record(salt, &bytes[at..], |later| later.index > next)
-            {
+            if torn {
                 cut = Some(Cut { file: file.clone(), offset: at as u64 });
             }
         }

@@ -132,13 +132,19 @@ impl<D: Disk> Log<D> {
         if self.size >= self.options.segment_bytes {
             self.rotate()?;
         }
-        self.disk.write(&self.segment, self.size, batch.bytes())?;
-        self.size += batch.bytes().len() as u64;
-        self.reserved = self.reserved.max(self.size);
+        self.append(batch.bytes())?;
         self.reserve()?;
         self.disk.sync(&self.segment)?;
         self.since_snapshot += batch.bytes().len() as u64;
         self.next = batch.next();
+        Ok(())
+    }
+
+    /// Writes behind what the segment holds.
+    fn append(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
+        self.disk.write(&self.segment, self.size, bytes)?;
+        self.size += bytes.len() as u64;
+        self.reserved = self.reserved.max(self.size);
         Ok(())
     }
 
@@ -167,10 +173,8 @@ impl<D: Disk> Log<D> {
             return;
         }
         let mark = format::mark(self.identity.salt(), self.next);
-        if self.guard(|log| log.disk.write(&log.segment, log.size, &mark)).is_ok() {
+        if self.guard(|log| log.append(&mark)).is_ok() {
             self.marked = self.next;
-            self.size += mark.len() as u64;
-            self.reserved = self.reserved.max(self.size);
         }
     }
 

@@ -72,19 +72,14 @@ impl<M: Machine> Runner<M> {
     /// Applies what has become contiguous.
     pub fn run(&mut self, mut done: impl FnMut(u64, M::Output)) {
         loop {
-            while let Some(Some(command)) = self.window.front_mut().map(Option::take) {
-                self.window.pop_front();
-                let output = self.machine.apply(self.next, &command);
-                done(self.next, output);
-                self.next += 1;
+            if !self.early.is_empty() {
+                self.advance();
             }
-            if self.early.is_empty() {
-                return;
-            }
-            self.advance();
-            if !matches!(self.window.front(), Some(Some(_))) {
-                return;
-            }
+            let Some(Some(command)) = self.window.front_mut().map(Option::take) else { return };
+            self.window.pop_front();
+            let output = self.machine.apply(self.next, &command);
+            done(self.next, output);
+            self.next += 1;
         }
     }
     /// The machine's image, to go with [`Runner::next`].

@@ -7,6 +7,7 @@
 //! Keys that count up (slots, ids, requests of a session) come and go in order. Their hashes keep eight neighbours
 //! together, so that a batch of them touches a few stretches of memory and not as many places as it has keys.
 
+use super::words::{Words, hash_by};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use rustc_hash::FxHasher;
@@ -32,67 +33,33 @@ const NEIGHBOURS: u32 = 3;
 /// A multiplicative hash (as `rustc-hash` has it) of all but the lowest bits of the last word. Those choose the bucket
 /// within a stretch, and change the tag by which `hashbrown` tells the rows of a group apart.
 #[derive(Default)]
-struct NearHasher {
+struct Near {
     mixed: u64,
     last: u64,
 }
 
-impl NearHasher {
+impl Near {
     const FACTOR: u64 = 0xf135_7aea_2e62_a9c5;
+}
 
+impl Words for Near {
     #[inline(always)]
     fn word(&mut self, word: u64) {
         self.mixed = self.mixed.wrapping_add(self.last).wrapping_mul(Self::FACTOR);
         self.last = word;
     }
-}
-
-impl Hasher for NearHasher {
     #[inline(always)]
-    fn finish(&self) -> u64 {
+    fn hash(&self) -> u64 {
         let mixed = self.mixed.wrapping_add(self.last >> NEIGHBOURS).wrapping_mul(Self::FACTOR);
         let near = self.last & ((1 << NEIGHBOURS) - 1);
         (mixed.rotate_left(26) << NEIGHBOURS | near) ^ near << 57
-    }
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) {
-        let mut hasher = FxHasher::default();
-        hasher.write(bytes);
-        self.word(hasher.finish());
-    }
-    #[inline(always)]
-    fn write_u8(&mut self, n: u8) {
-        self.word(u64::from(n));
-    }
-    #[inline(always)]
-    fn write_u16(&mut self, n: u16) {
-        self.word(u64::from(n));
-    }
-    #[inline(always)]
-    fn write_u32(&mut self, n: u32) {
-        self.word(u64::from(n));
-    }
-    #[inline(always)]
-    fn write_u64(&mut self, n: u64) {
-        self.word(n);
-    }
-    #[inline(always)]
-    fn write_u128(&mut self, n: u128) {
-        self.word((n >> 64) as u64);
-        self.word(n as u64);
-    }
-    #[inline(always)]
-    fn write_usize(&mut self, n: usize) {
-        self.word(n as u64);
     }
 }
 
 /// The hash of a key in a map.
 #[inline]
 fn near_hash<Q: Hash + ?Sized>(key: &Q) -> u64 {
-    let mut hasher = NearHasher::default();
-    key.hash(&mut hasher);
-    hasher.finish()
+    hash_by::<Near>(key)
 }
 
 /// Where a hash is in the directory. Neighbours, whose hashes differ in the lowest bits and the tag, are together.

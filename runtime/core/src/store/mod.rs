@@ -19,6 +19,7 @@ pub mod pairs;
 pub mod pending;
 pub mod range;
 pub mod timer;
+mod words;
 
 pub use aggregate::Aggregated;
 pub use counted::Counted;

@@ -6,8 +6,9 @@
 //! one comparison. Beyond that all keys are in the map, and the cells remember those that were found last.
 
 use super::super::map::Map;
+use super::super::words::{Words, hash_by};
 use std::cell::Cell;
-use std::hash::{Hash, Hasher};
+use std::hash::Hash;
 
 /// A key with its entry, or a free place.
 #[derive(Clone, Debug)]
@@ -54,45 +55,14 @@ impl<K, E> Default for Slots<K, E> {
 #[derive(Default)]
 struct Chooser(u64);
 
-impl Chooser {
+impl Words for Chooser {
     #[inline(always)]
     fn word(&mut self, word: u64) {
         self.0 = self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ word;
     }
-}
-
-impl Hasher for Chooser {
     #[inline(always)]
-    fn finish(&self) -> u64 {
+    fn hash(&self) -> u64 {
         self.0 ^ self.0 >> 16 ^ self.0 >> 32
-    }
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) {
-        let mut chunks = bytes.chunks_exact(8);
-        for chunk in &mut chunks {
-            self.word(u64::from_le_bytes(chunk.try_into().expect("eight bytes")));
-        }
-        chunks.remainder().iter().for_each(|byte| self.word(u64::from(*byte)));
-    }
-    #[inline(always)]
-    fn write_u8(&mut self, n: u8) {
-        self.word(u64::from(n));
-    }
-    #[inline(always)]
-    fn write_u16(&mut self, n: u16) {
-        self.word(u64::from(n));
-    }
-    #[inline(always)]
-    fn write_u32(&mut self, n: u32) {
-        self.word(u64::from(n));
-    }
-    #[inline(always)]
-    fn write_u64(&mut self, n: u64) {
-        self.word(n);
-    }
-    #[inline(always)]
-    fn write_usize(&mut self, n: usize) {
-        self.word(n as u64);
     }
 }
 
@@ -100,9 +70,7 @@ impl<K: Hash + Eq + Clone, E: Default> Slots<K, E> {
     /// The cell of a key.
     #[inline(always)]
     fn cell(&self, key: &K) -> &Cell<u32> {
-        let mut chooser = Chooser::default();
-        key.hash(&mut chooser);
-        let place = chooser.finish() as usize & (self.cells.len() - 1);
+        let place = hash_by::<Chooser>(key) as usize & (self.cells.len() - 1);
         &self.cells[place]
     }
     /// The slot of a key.
